@@ -1,0 +1,107 @@
+"""The ledger: what was asked of AKOOL, what came of it, and where the files are.
+
+Every paid create is an :class:`Attempt`. Its intent is durable before the request leaves and
+AKOOL's id is durable before anything else happens, so a run, a backfill or a sensor may be
+repeated freely.
+"""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from akool_dagster.ledger.account import Account
+from akool_dagster.ledger.attempts import Attempts, Hold, Limits
+from akool_dagster.ledger.database import Database, LedgerError, open_engine, process_name
+from akool_dagster.ledger.deliveries import Deliveries, RunFailure, Waiting
+from akool_dagster.ledger.records import AccountStop, Attempt, Delivery, Event
+from akool_dagster.ledger.run_signs import SIGN_SECONDS, RunSigns
+from akool_dagster.ledger.states import Kind, State
+
+__all__ = [
+    "SIGN_SECONDS",
+    "Account",
+    "AccountStop",
+    "Attempt",
+    "Attempts",
+    "Deliveries",
+    "Delivery",
+    "Event",
+    "Hold",
+    "Kind",
+    "Ledger",
+    "LedgerError",
+    "Limits",
+    "RunFailure",
+    "RunSigns",
+    "State",
+    "Waiting",
+    "process_name",
+]
+
+
+class Ledger:
+    """One service's view of a ledger database.
+
+    Args:
+        database: The open database.
+
+    Attributes:
+        attempts: The paid creates.
+        deliveries: The rows' files.
+        account: Whether the account may be used.
+        run_signs: Which runs are at work.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.attempts = Attempts(database)
+        self.deliveries = Deliveries(database)
+        self.account = Account(database)
+        self.run_signs = RunSigns(database)
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        service: str,
+        clock: Callable[[], float] = time.time,
+        actor: str | None = None,
+    ) -> "Ledger":
+        """Opens a ledger, making its tables when they are missing.
+
+        Args:
+            url: SQLAlchemy URL, SQLite or PostgreSQL.
+            service: Whose entries are seen, see ``Settings.service``.
+            clock: Gives the time in seconds since 1970 UTC.
+            actor: Who writes; this process by default.
+
+        Returns:
+            The ledger.
+
+        Raises:
+            LedgerError: It cannot be opened.
+        """
+        return cls(
+            Database(
+                engine=open_engine(url),
+                service=service,
+                clock=clock,
+                actor=actor or process_name(),
+            )
+        )
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._database.engine.dispose()
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

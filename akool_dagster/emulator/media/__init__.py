@@ -1,0 +1,1 @@
+"""Makes what the emulated AKOOL delivers: speech, portraits and videos."""

@@ -1,0 +1,1 @@
+"""AKOOL's endpoints, one module per page of its documentation."""

@@ -1,0 +1,299 @@
+"""A checked manifest: read from a user's file, or from the Parquet copy made of it."""
+
+import hashlib
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
+from upath import UPath
+
+from akool_dagster.manifest.cells import TEXT, as_text, to_table
+from akool_dagster.manifest.columns import AVATAR_COLUMNS, COLUMNS, VOICE_COLUMNS
+from akool_dagster.manifest.csv_file import read_csv
+from akool_dagster.manifest.parquet_file import read_parquet
+from akool_dagster.manifest.report import Repair, Report
+from akool_dagster.manifest.rows import ScriptRow, hash_video, hash_voice
+from akool_dagster.manifest.rules import NAME, check_table
+
+MANIFEST_SUFFIXES = (".csv", ".parquet")
+"""Endings of the files that `read_manifest` reads, in small letters."""
+
+_BLOCK = 10_000  # rows held as Python objects at a time
+_METADATA = b"akool_dagster.manifest"
+_OWN_COLUMNS = ("key", "line", "voice_hash", "video_hash")
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """All rows of one manifest, checked.
+
+    Attributes:
+        name: The file's stem; partition key and first part of each row's key.
+        path: The file that the user wrote.
+        table: All text (`cells.TEXT`, NA where a cell is empty), in file order: `COLUMNS`, then
+            the user's other columns. ``script`` is filled, ``rate`` is ``95%``, ``language`` two
+            small letters, ``background`` ``#rrggbb`` or a link, ``width`` and ``height`` digits.
+            The index ``line`` says where each row starts in the file.
+        hashes: ``voice_hash`` and ``video_hash`` of each row of the table.
+        repairs: What was put right while reading.
+        sha256: Of the file's bytes, in hex.
+    """
+
+    name: str
+    path: UPath | Path
+    table: pd.DataFrame
+    hashes: pd.DataFrame
+    repairs: tuple[Repair, ...]
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def rows(self) -> Iterator[ScriptRow]:
+        """All rows in file order."""
+        for start in range(0, len(self), _BLOCK):
+            yield from self._rows(slice(start, start + _BLOCK))
+
+    def row(self, script_id: str) -> ScriptRow:
+        """One row.
+
+        Raises:
+            KeyError: The manifest has no such row.
+        """
+        position = self._positions.get(script_id)
+        if position is None:
+            raise KeyError(f"manifest {self.name} has no row {script_id!r}")
+        return next(self._rows(slice(position, position + 1)))
+
+    @property
+    def keys(self) -> list[str]:
+        """The key of each row, ``<manifest>.<script_id>``, in file order."""
+        return [f"{self.name}.{script_id}" for script_id in self.table["script_id"].tolist()]
+
+    def to_parquet_bytes(self) -> bytes:
+        """The manifest as a Parquet file that `read_scripts` turns into an equal one.
+
+        Its columns are ``key``, ``line``, those of ``table``, ``voice_hash``, ``video_hash``. A
+        user's column that has one of these four names is stored with a ``_`` at its end.
+        """
+        stored = {name: _stored_name(name) for name in self.table.columns}
+        columns: dict[str, Any] = {
+            "key": pa.array(self.keys, pa.string()),
+            "line": pa.array(self.table.index.to_numpy(), pa.int64()),
+        }
+        for name, stored_name in stored.items():
+            columns[stored_name] = _arrow(self.table[name])
+        for name in ("voice_hash", "video_hash"):
+            columns[name] = _arrow(self.hashes[name])
+        about = {
+            "name": self.name,
+            "path": str(self.path),
+            "sha256": self.sha256,
+            "repairs": [asdict(repair) for repair in self.repairs],
+            "columns": {stored_name: name for name, stored_name in stored.items()},
+        }
+        table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(about)})
+        sink = BytesIO()
+        parquet.write_table(table, sink, compression="zstd")
+        return sink.getvalue()
+
+    @cached_property
+    def _positions(self) -> dict[str, int]:
+        return {script_id: i for i, script_id in enumerate(self.table["script_id"].tolist())}
+
+    def _rows(self, part: slice) -> Iterator[ScriptRow]:
+        table = self.table.iloc[part]
+        extras = [name for name in table.columns if name not in COLUMNS]
+        known = _records(table[list(COLUMNS)])
+        extra = _records(table[extras]) if extras else itertools.repeat({})
+        hashes = _records(self.hashes.iloc[part])
+        for line, cells, others, digests in zip(
+            table.index.tolist(), known, extra, hashes, strict=False
+        ):
+            rate, width, height = cells.pop("rate"), cells.pop("width"), cells.pop("height")
+            yield ScriptRow(
+                manifest=self.name,
+                key=f"{self.name}.{cells['script_id']}",
+                line=line,
+                rate_percent=_percent(rate),
+                width=_whole(width),
+                height=_whole(height),
+                extra={name: text for name, text in others.items() if text is not None},
+                **cells,
+                **digests,
+            )
+
+
+def manifest_name(path: UPath | Path) -> str:
+    """The name of a manifest: its file's stem.
+
+    Raises:
+        ManifestError: The stem cannot be a partition key and a folder name.
+    """
+    if re.fullmatch(NAME, path.stem):
+        return path.stem
+    likely = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-")[:64] or "manifest"
+    raise Report(path).stop_with(
+        "the name of the file may have 1 to 64 letters A-Z, digits, _ and - before its ending",
+        fix=f"rename it to {likely}{path.suffix}",
+        value=path.name,
+    )
+
+
+def read_manifest(path: UPath | Path, *, voice_api: Literal["v4", "v3"] = "v4") -> Manifest:
+    """Reads and checks a manifest, a CSV or Parquet file at any fsspec address.
+
+    Args:
+        path: The file.
+        voice_api: AKOOL's voice API that will be used; it decides which rates are allowed.
+
+    Returns:
+        The manifest, every row of which is ready to be asked for.
+
+    Raises:
+        ManifestError: With every problem of the file.
+    """
+    name = manifest_name(path)
+    report = Report(path)
+    read = _reader(path, report)
+    data = _read_bytes(path, report)
+    table = check_table(to_table(read(data, report), report), report, voice_api=voice_api)
+    if report.problems:
+        raise report.stop()
+    return Manifest(
+        name=name,
+        path=path,
+        table=table,
+        hashes=_hash_rows(table),
+        repairs=tuple(report.repairs),
+        sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def write_scripts(manifest: Manifest, path: UPath | Path) -> None:
+    """Writes `Manifest.to_parquet_bytes` to a file, not atomically, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(manifest.to_parquet_bytes())
+
+
+def read_scripts(path: UPath | Path) -> Manifest:
+    """Reads what `Manifest.to_parquet_bytes` wrote.
+
+    The hashes are those that were written: work already paid for is found by them until the
+    manifest itself is read again.
+
+    Raises:
+        ManifestError: The file cannot be read or was not written by this package.
+    """
+    report = Report(path)
+    data = _read_bytes(path, report)
+    try:
+        stored = parquet.ParquetFile(pa.BufferReader(data)).read()
+        about = json.loads((stored.schema.metadata or {})[_METADATA])
+        index = pd.Index(stored["line"].to_numpy(), name="line")
+        table = pd.DataFrame(
+            {name: as_text(stored[column]) for column, name in about["columns"].items()},
+            index=index,
+        )
+        hashes = ("voice_hash", "video_hash")
+        return Manifest(
+            name=about["name"],
+            path=UPath(about["path"]),
+            table=table,
+            hashes=pd.DataFrame({name: as_text(stored[name]) for name in hashes}, index=index),
+            repairs=tuple(Repair(**repair) for repair in about["repairs"]),
+            sha256=about["sha256"],
+        )
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
+        raise report.stop_with(
+            "the file is damaged or was not written by akool-dagster",
+            fix="materialize script_manifests for this manifest again",
+        ) from error
+
+
+def _reader(path: UPath | Path, report: Report) -> Any:
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".parquet"):
+        return read_csv if suffix == ".csv" else read_parquet
+    sheet = suffix in (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+    raise report.stop_with(
+        f"a manifest ends in .csv or .parquet, not in {suffix or 'nothing'}",
+        fix="save the sheet as 'CSV UTF-8 (comma delimited)'" if sheet else "rename the file",
+        value=path.name,
+    )
+
+
+def _read_bytes(path: UPath | Path, report: Report) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise report.stop_with("there is no such file", fix="check the path") from error
+    except IsADirectoryError as error:
+        raise report.stop_with("this is a folder, not a file", fix="name the file") from error
+    # Each remote file system has its own errors, and none may pass for an empty manifest.
+    except Exception as error:
+        raise report.stop_with(
+            f"the file cannot be read: {type(error).__name__}: {error}",
+            fix="check the permissions, and the access to the storage",
+        ) from error
+
+
+def _hash_rows(table: pd.DataFrame) -> pd.DataFrame:
+    voice: list[str] = []
+    video: list[str] = []
+    for start in range(0, len(table), _BLOCK):
+        part = table.iloc[start : start + _BLOCK]
+        spoken = [_cells(part[name]) for name in ("script", *VOICE_COLUMNS, "language", "rate")]
+        shown = [_cells(part[name]) for name in (*AVATAR_COLUMNS, "background", "width", "height")]
+        hashes = [
+            hash_voice(script, *ways, language=language, rate_percent=_percent(rate))
+            for script, *ways, language, rate in zip(*spoken, strict=True)
+        ]
+        voice += hashes
+        video += [
+            hash_video(
+                voice_hash, *ways, background=background, width=_whole(width), height=_whole(height)
+            )
+            for voice_hash, *ways, background, width, height in zip(hashes, *shown, strict=True)
+        ]
+    columns = {"voice_hash": voice, "video_hash": video}
+    return pd.DataFrame(columns, index=table.index, dtype=TEXT)
+
+
+def _cells(column: pd.Series) -> list[str | None]:
+    """The cells of a column as Python objects, None where one is empty."""
+    return column.to_numpy(dtype=object, na_value=None).tolist()
+
+
+def _records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The rows of a table as dictionaries, None where a cell is empty."""
+    names = table.columns.tolist()
+    columns = [_cells(table[name]) for name in names]
+    for cells in zip(*columns, strict=True):
+        yield dict(zip(names, cells, strict=True))
+
+
+def _stored_name(column: str) -> str:
+    # A header never has both "line" and "line_": they would count as the same column.
+    return f"{column}_" if column in _OWN_COLUMNS else column
+
+
+def _arrow(column: pd.Series) -> pa.Array:
+    return pa.array(column.array, pa.large_string())
+
+
+def _percent(rate: str | None) -> int | None:
+    return None if rate is None else int(rate.rstrip("%"))
+
+
+def _whole(digits: str | None) -> int | None:
+    return None if digits is None else int(digits)

@@ -1,0 +1,99 @@
+"""One row of a manifest, and the hashes that tell whether two rows ask for the same thing."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+VOICE_VERSION = "voice-1"
+VIDEO_VERSION = "video-1"
+"""Tags inside the hashed content. Changing one makes every voice (and with it every video), or
+every video, that was ever made a stranger: all of it would be asked for, and paid, again."""
+
+_canonical = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptRow:
+    """One video that is to be made, checked and ready to be asked for.
+
+    Attributes:
+        manifest: Name of the manifest.
+        script_id: The row's own name, unique in its manifest.
+        key: ``<manifest>.<script_id>``, the row's partition and ledger key.
+        line: Physical line in the CSV file, or row number in the Parquet file, from 1.
+        script: What is spoken, its ``{{column}}`` filled; None with ``voice_url``.
+        voice_id: AKOOL voice that speaks the script.
+        voice_sample_url: Link to a sample of the voice that speaks the script.
+        voice_url: Link to speech that exists. Exactly one of these three is set.
+        avatar_id: AKOOL avatar.
+        avatar_url: Link to a picture or a video. Exactly one of these two is set.
+        title: For people; never sent to AKOOL.
+        language: ISO 639-1 code in small letters.
+        rate_percent: Speaking rate, 100 is normal; None leaves it to AKOOL.
+        background: ``#rrggbb`` or a link to a picture.
+        width: Pixels, even; None with ``height``.
+        height: Pixels, even.
+        extra: The file's other columns; cells that are empty are left out.
+        voice_hash: SHA-256 in hex of what is spoken: script, voice, language, rate.
+        video_hash: SHA-256 in hex of what is shown: what is spoken, avatar, background, size.
+    """
+
+    manifest: str
+    script_id: str
+    key: str
+    line: int
+    script: str | None
+    voice_id: str | None
+    voice_sample_url: str | None
+    voice_url: str | None
+    avatar_id: str | None
+    avatar_url: str | None
+    title: str | None
+    language: str | None
+    rate_percent: int | None
+    background: str | None
+    width: int | None
+    height: int | None
+    extra: Mapping[str, str] = field(hash=False)
+    voice_hash: str
+    video_hash: str
+
+
+def hash_voice(
+    script: str | None,
+    voice_id: str | None,
+    voice_sample_url: str | None,
+    voice_url: str | None,
+    *,
+    language: str | None,
+    rate_percent: int | None,
+) -> str:
+    """The hash of what is spoken; the arguments are those of `ScriptRow`.
+
+    Speech that exists is its link alone: nothing else changes it.
+    """
+    if voice_url is not None:
+        return _digest(VOICE_VERSION, None, "voice_url", voice_url, None, None)
+    way = "voice_id" if voice_id is not None else "voice_sample_url"
+    voice = voice_id if voice_id is not None else voice_sample_url
+    return _digest(VOICE_VERSION, script, way, voice, language, rate_percent)
+
+
+def hash_video(
+    voice_hash: str,
+    avatar_id: str | None,
+    avatar_url: str | None,
+    *,
+    background: str | None,
+    width: int | None,
+    height: int | None,
+) -> str:
+    """The hash of what is shown; the arguments are those of `ScriptRow`."""
+    way = "avatar_id" if avatar_id is not None else "avatar_url"
+    avatar = avatar_id if avatar_id is not None else avatar_url
+    return _digest(VIDEO_VERSION, voice_hash, way, avatar, background, width, height)
+
+
+def _digest(*content: str | int | None) -> str:
+    return hashlib.sha256(_canonical(content).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Dagster assets: thin shells that unwrap the context, call the batch, and report per row."""

@@ -1,0 +1,59 @@
+"""The jobs that people and sensors start."""
+
+import dagster as dg
+
+from akool_dagster.assets.script_videos import (
+    DOWNLOADED_VIDEOS,
+    PAID_TAGS,
+    VIDEO_REQUESTS,
+    VOICE_FILES,
+)
+
+request_videos = dg.define_asset_job(
+    "request_videos",
+    selection=dg.AssetSelection.assets(VOICE_FILES, VIDEO_REQUESTS),
+    description="Speaks the scripts and asks AKOOL for their videos; does not wait. Costs credits.",
+    tags=PAID_TAGS,
+)
+
+download_videos = dg.define_asset_job(
+    "download_videos",
+    selection=dg.AssetSelection.assets(DOWNLOADED_VIDEOS),
+    description="Saves finished videos. Costs nothing.",
+    tags=PAID_TAGS,
+)
+
+generate_videos = dg.define_asset_job(
+    "generate_videos",
+    selection=dg.AssetSelection.assets(VOICE_FILES, VIDEO_REQUESTS, DOWNLOADED_VIDEOS),
+    description="From script to saved video in one run that waits for AKOOL. Costs credits.",
+    tags=PAID_TAGS,
+)
+
+refresh_catalogs = dg.define_asset_job(
+    "refresh_catalogs",
+    selection=dg.AssetSelection.assets("avatar_catalog", "voice_catalog"),
+    description="Reads AKOOL's avatars and voices. Costs nothing.",
+)
+
+validate_manifests = dg.define_asset_job(
+    "validate_manifests",
+    selection=dg.AssetSelection.assets("script_manifests"),
+    description="Validates a manifest and registers its scripts. Costs nothing.",
+)
+
+write_results = dg.define_asset_job(
+    "write_results",
+    selection=dg.AssetSelection.assets("batch_results"),
+    description="Writes the results of a manifest. Costs nothing.",
+)
+
+JOBS = (
+    request_videos,
+    download_videos,
+    generate_videos,
+    refresh_catalogs,
+    validate_manifests,
+    write_results,
+)
+"""All jobs of the code location."""

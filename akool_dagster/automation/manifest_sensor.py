@@ -1,0 +1,145 @@
+"""Notices new and changed manifests and has them validated."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import dagster as dg
+from upath import UPath
+
+from akool_dagster.automation.jobs import validate_manifests
+from akool_dagster.manifest import ManifestError, manifest_name
+from akool_dagster.resources import StorageResource
+
+SETTLE_SECONDS = 2.0
+"""A file changed more recently may still be being copied."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestFile:
+    """A file in the folder of manifests.
+
+    Attributes:
+        path: Where it is.
+        fingerprint: Changes when the file does.
+        changed_at: When it last changed, in seconds since 1970 UTC; 0 where that is not known.
+    """
+
+    path: UPath
+    fingerprint: str
+    changed_at: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestPlan:
+    """What to do about the files that were found.
+
+    Attributes:
+        changed: Fingerprint by name of the manifests to validate.
+        seen: Fingerprint by name of all manifests that are dealt with; the next cursor.
+        complaints: What is wrong with file names.
+    """
+
+    changed: Mapping[str, str]
+    seen: Mapping[str, str]
+    complaints: tuple[str, ...]
+
+
+def plan_manifests(
+    files: list[ManifestFile], *, seen: Mapping[str, str], now: float
+) -> ManifestPlan:
+    """Decides which manifests are new or changed.
+
+    Args:
+        files: What the folder holds.
+        seen: Fingerprint by name, as of the last look.
+        now: The time.
+
+    Returns:
+        The plan. Files that are gone are forgotten, and nothing of theirs is deleted.
+    """
+    by_name: dict[str, list[ManifestFile]] = {}
+    complaints: list[str] = []
+    for file in files:
+        try:
+            by_name.setdefault(manifest_name(file.path), []).append(file)
+        except ManifestError as error:
+            complaints.append(str(error))
+    changed: dict[str, str] = {}
+    now_seen: dict[str, str] = {}
+    for name, candidates in by_name.items():
+        if len(candidates) > 1:
+            names = " and ".join(file.path.name for file in candidates)
+            complaints.append(f"{names} would both be the manifest {name!r}: rename one of them.")
+            continue
+        (file,) = candidates
+        if seen.get(name) == file.fingerprint:
+            now_seen[name] = file.fingerprint
+        elif now - file.changed_at >= SETTLE_SECONDS:
+            now_seen[name] = changed[name] = file.fingerprint
+        elif name in seen:
+            now_seen[name] = seen[name]
+    return ManifestPlan(changed=changed, seen=now_seen, complaints=tuple(complaints))
+
+
+@dg.sensor(
+    job=validate_manifests,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Validates each new or changed file in the folder of manifests and registers its scripts. "
+        "Costs nothing, and never deletes anything."
+    ),
+)
+def manifest_sensor(
+    context: dg.SensorEvaluationContext, storage: StorageResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Asks for the validation of new and changed manifests."""
+    plan = plan_manifests(list_manifest_files(storage), seen=_read_cursor(context), now=time.time())
+    for complaint in plan.complaints:
+        context.log.error(complaint)
+    if not plan.changed:
+        context.update_cursor(json.dumps(dict(plan.seen)))
+        return dg.SkipReason("; ".join(plan.complaints) or "No new or changed manifest.")
+    return dg.SensorResult(
+        dynamic_partitions_requests=[
+            dg.AddDynamicPartitionsRequest("manifests", sorted(plan.changed))
+        ],
+        run_requests=[
+            dg.RunRequest(
+                run_key=f"{name}:{fingerprint}", partition_key=name, tags={"akool/manifest": name}
+            )
+            for name, fingerprint in sorted(plan.changed.items())
+        ],
+        cursor=json.dumps(dict(plan.seen)),
+    )
+
+
+def list_manifest_files(storage: StorageResource) -> list[ManifestFile]:
+    """Lists the manifests of a data root.
+
+    Args:
+        storage: The data root.
+
+    Returns:
+        The files, sorted by name.
+    """
+    return [_file(path) for path in storage.open().manifests()]
+
+
+def _file(path: UPath) -> ManifestFile:
+    stat = path.stat()
+    changed_at = float(stat.st_mtime or 0.0)
+    return ManifestFile(
+        path=path, fingerprint=f"{changed_at:.6f}-{stat.st_size}", changed_at=changed_at
+    )
+
+
+def _read_cursor(context: dg.SensorEvaluationContext) -> dict[str, str]:
+    try:
+        cursor = json.loads(context.cursor or "{}")
+    except json.JSONDecodeError:
+        context.log.warning("The cursor cannot be read; all manifests are validated once more.")
+        return {}
+    return {str(name): str(fingerprint) for name, fingerprint in cursor.items()}

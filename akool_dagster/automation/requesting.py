@@ -1,0 +1,141 @@
+"""Asks for scripts that were never asked for: the nightly schedule and the eager sensor."""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+
+import dagster as dg
+
+from akool_dagster.automation.jobs import request_videos
+from akool_dagster.automation.live_runs import busy_keys, range_tags
+from akool_dagster.batch.planning import contiguous_ranges, keys_to_request
+from akool_dagster.batch.row_status import RowStatus, row_statuses
+from akool_dagster.ledger import Ledger
+from akool_dagster.manifest import read_scripts
+from akool_dagster.resources import AkoolResource, LedgerResource, StorageResource
+from akool_dagster.settings import Settings
+from akool_dagster.storage import Storage
+
+_NO_CREDENTIAL = "No AKOOL credential is set (AKOOL_API_KEY): nothing can be asked for."
+
+
+def plan_requests(
+    instance: dg.DagsterInstance,
+    *,
+    ledger: LedgerResource,
+    storage: StorageResource,
+    longest: int,
+) -> Iterator[dg.RunRequest]:
+    """Plans runs of ``request_videos`` for all scripts that may be asked for.
+
+    Args:
+        instance: The Dagster instance.
+        ledger: Tells what was asked for before.
+        storage: Holds the validated manifests.
+        longest: Most rows of one run.
+
+    Yields:
+        One run request per contiguous range. Its run key holds the content, the attempts so far
+        and the day, so that one and the same work is asked for at most once a day.
+    """
+    all_keys = list(instance.get_dynamic_partitions("scripts"))
+    with ledger.open() as book:
+        busy = busy_keys(instance, all_keys, signs=book.run_signs)
+        statuses = read_statuses(instance, ledger=book, storage=storage.open())
+    chosen = keys_to_request(statuses.values(), busy=busy)
+    for stretch in contiguous_ranges(all_keys, chosen=chosen, longest=longest):
+        yield dg.RunRequest(
+            run_key=_run_key([statuses[key] for key in stretch.keys]),
+            tags=range_tags(first=stretch.first, last=stretch.last),
+        )
+
+
+def read_statuses(
+    instance: dg.DagsterInstance, *, ledger: Ledger, storage: Storage
+) -> dict[str, RowStatus]:
+    """Looks up where every script of every validated manifest stands.
+
+    Args:
+        instance: The Dagster instance; names the manifests.
+        ledger: Knows the scripts' history.
+        storage: Holds the validated manifests.
+
+    Returns:
+        Status by script key.
+    """
+    statuses: dict[str, RowStatus] = {}
+    for name in instance.get_dynamic_partitions("manifests"):
+        path = storage.scripts_path(name)
+        if path.exists():
+            rows = row_statuses(ledger, read_scripts(path).rows())
+            statuses.update({status.row.key: status for status in rows})
+    return statuses
+
+
+def _run_key(statuses: list[RowStatus]) -> str:
+    digest = hashlib.sha256()
+    for status in statuses:
+        voice = status.voice.number if status.voice else 0
+        video = status.video.number if status.video else 0
+        digest.update(f"{status.row.key} {status.row.video_hash} {voice} {video}\n".encode())
+    day = datetime.fromtimestamp(time.time(), tz=timezone.utc).date()
+    return f"{day}-{digest.hexdigest()[:32]}"
+
+
+def build_requesting(
+    settings: Settings,
+) -> tuple[dg.SensorDefinition, dg.ScheduleDefinition]:
+    """Builds ``new_scripts_sensor`` and ``scheduled_batch``.
+
+    Args:
+        settings: Says when the schedule fires and how many rows a run has.
+
+    Returns:
+        The sensor and the schedule, both switched off until a person switches them on, for both
+        spend credits.
+    """
+    longest = settings.max_scripts_per_run
+
+    @dg.sensor(
+        name="new_scripts_sensor",
+        job=request_videos,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Asks for new scripts as soon as their manifest is valid. Costs credits.",
+    )
+    def new_scripts_sensor(
+        context: dg.SensorEvaluationContext,
+        akool: AkoolResource,
+        ledger: LedgerResource,
+        storage: StorageResource,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        if not akool.has_credential:
+            return dg.SkipReason(_NO_CREDENTIAL)
+        requests = list(
+            plan_requests(context.instance, ledger=ledger, storage=storage, longest=longest)
+        )
+        return requests or dg.SkipReason("Every script was asked for before.")
+
+    @dg.schedule(
+        name="scheduled_batch",
+        job=request_videos,
+        cron_schedule=settings.batch_cron,
+        execution_timezone=settings.timezone,
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Asks for all scripts that were not asked for yet. Costs credits.",
+    )
+    def scheduled_batch(
+        context: dg.ScheduleEvaluationContext,
+        akool: AkoolResource,
+        ledger: LedgerResource,
+        storage: StorageResource,
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        if not akool.has_credential:
+            return dg.SkipReason(_NO_CREDENTIAL)
+        requests = list(
+            plan_requests(context.instance, ledger=ledger, storage=storage, longest=longest)
+        )
+        return requests or dg.SkipReason("Every script was asked for before.")
+
+    return new_scripts_sensor, scheduled_batch

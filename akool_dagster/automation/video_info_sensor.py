@@ -1,0 +1,177 @@
+"""Asks AKOOL how the videos are doing, has the finished ones saved, and marks runs failed."""
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+import dagster as dg
+
+from akool_dagster.automation.failing_runs import mark_failed_runs
+from akool_dagster.automation.jobs import download_videos, write_results
+from akool_dagster.automation.live_runs import busy_keys, range_tags
+from akool_dagster.batch.looking import settle_due
+from akool_dagster.batch.planning import contiguous_ranges
+from akool_dagster.batch.tools import Tools
+from akool_dagster.ledger import Deliveries, Kind, Waiting
+from akool_dagster.manifest import read_scripts
+from akool_dagster.partitions import manifest_of
+from akool_dagster.resources import AkoolResource, LedgerResource, StorageResource, open_tools
+
+TICK_SECONDS = 40.0
+"""A tick must be over well before Dagster's limit of 60 seconds."""
+
+FIRST_PAUSE_SECONDS = 300.0
+LONGEST_PAUSE_SECONDS = 6 * 3600.0
+"""Between two runs that try to save the same video, growing with each failed try."""
+
+_LOOKS_PER_TICK = 10_000
+
+
+def build_video_info_sensor(*, max_scripts_per_run: int) -> dg.SensorDefinition:
+    """Builds the sensor.
+
+    Args:
+        max_scripts_per_run: Most rows of one run.
+
+    Returns:
+        The sensor, switched on by default: it spends nothing, and without it finished videos
+        would die with their links.
+    """
+
+    @dg.sensor(
+        name="video_info_sensor",
+        jobs=[download_videos, write_results],
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Asks AKOOL (Get Video Info) for every video under way, has finished ones saved, shows "
+            "failed ones and marks the runs that asked for them as failed. Costs nothing."
+        ),
+    )
+    def video_info_sensor(
+        context: dg.SensorEvaluationContext,
+        akool: AkoolResource,
+        ledger: LedgerResource,
+        storage: StorageResource,
+    ) -> dg.SensorResult | dg.SkipReason:
+        if not akool.has_credential:
+            return dg.SkipReason("No AKOOL credential is set (AKOOL_API_KEY): nothing to ask.")
+        instance = context.instance
+        all_keys = list(instance.get_dynamic_partitions("scripts"))
+        with open_tools(akool, ledger, storage) as tools:
+            settled = _settle(tools)
+            busy = busy_keys(instance, all_keys, signs=tools.ledger.run_signs)
+            requests = [
+                *request_downloads(
+                    tools.ledger.deliveries,
+                    wanted=_wanted_contents(tools),
+                    all_keys=all_keys,
+                    busy=busy,
+                    longest=max_scripts_per_run,
+                    now=tools.clock(),
+                ),
+                *request_results(
+                    tools.ledger.deliveries,
+                    manifests=instance.get_dynamic_partitions("manifests"),
+                    busy=busy,
+                ),
+            ]
+            marked = mark_failed_runs(instance, tools.ledger.deliveries)
+        for run_id in marked:
+            context.log.error(f"Run {run_id} is marked failed: AKOOL failed videos it asked for.")
+        if not requests:
+            return dg.SkipReason(f"{settled} videos settled, nothing to save.")
+        return dg.SensorResult(run_requests=requests)
+
+    return video_info_sensor
+
+
+def _settle(tools: Tools) -> int:
+    """Asks for what is due; a process that died leaves its doubt and its voices to this."""
+    tools.ledger.attempts.doubt_the_abandoned()
+    until = tools.clock() + TICK_SECONDS
+    settled = settle_due(tools, kind=Kind.VIDEO, limit=_LOOKS_PER_TICK, until=until)
+    settle_due(tools, kind=Kind.VOICE, limit=_LOOKS_PER_TICK, until=until)
+    return len(settled)
+
+
+def _wanted_contents(tools: Tools) -> dict[str, str]:
+    """Reads which content each row wants now, of the manifests that have something waiting."""
+    waiting = tools.ledger.deliveries.waiting(now=tools.clock())
+    wanted: dict[str, str] = {}
+    for name in {manifest_of(entry.delivery.script_key) for entry in waiting}:
+        path = tools.storage.scripts_path(name)
+        if path.exists():
+            wanted.update({row.key: row.video_hash for row in read_scripts(path).rows()})
+    return wanted
+
+
+def request_downloads(
+    deliveries: Deliveries,
+    *,
+    wanted: Mapping[str, str],
+    all_keys: Sequence[str],
+    busy: Collection[str],
+    longest: int,
+    now: float,
+) -> Iterator[dg.RunRequest]:
+    """Plans runs of ``download_videos`` for settled rows, failed ones included.
+
+    Args:
+        deliveries: The ledger's deliveries.
+        wanted: Content hash by script key, as the manifests are now; what was asked for before a
+            row was edited would only overwrite the row's file.
+        all_keys: The partition set of the scripts, in its order.
+        busy: Keys that a living run handles: it sees the news itself.
+        longest: Most rows of one run.
+        now: The time.
+
+    Yields:
+        One run request per contiguous range. Its rows are left alone for a while afterwards, for
+        longer the more often saving them failed.
+    """
+    waiting = {
+        entry.delivery.script_key: entry
+        for entry in deliveries.waiting(now=now)
+        if wanted.get(entry.delivery.script_key) == entry.delivery.content_hash
+        and entry.delivery.script_key not in busy
+    }
+    for stretch in contiguous_ranges(all_keys, chosen=waiting, longest=longest):
+        entries = [waiting[key] for key in stretch.keys]
+        for entry in entries:
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**entry.delivery.tries)
+            deliveries.not_before([entry.delivery.id], next_try_at=now + pause)
+        yield dg.RunRequest(
+            job_name=download_videos.name,
+            run_key=_run_key(entries, now=now),
+            tags=range_tags(first=stretch.first, last=stretch.last),
+        )
+
+
+def request_results(
+    deliveries: Deliveries, *, manifests: Sequence[str], busy: Collection[str]
+) -> Iterator[dg.RunRequest]:
+    """Plans a run of ``write_results`` for each manifest that has news and is at rest.
+
+    Args:
+        deliveries: The ledger's deliveries.
+        manifests: The manifests that Dagster knows.
+        busy: Script keys that a living run handles.
+
+    Yields:
+        One run request per manifest; its run key holds the time of the news.
+    """
+    busy_manifests = {manifest_of(key) for key in busy}
+    for name, changed_at in sorted(deliveries.last_changes().items()):
+        if name in manifests and name not in busy_manifests:
+            yield dg.RunRequest(
+                job_name=write_results.name,
+                run_key=f"results-{name}-{changed_at:.3f}",
+                partition_key=name,
+            )
+
+
+def _run_key(entries: Sequence[Waiting], *, now: float) -> str:
+    digest = hashlib.sha256()
+    for entry in entries:
+        digest.update(f"{entry.delivery.script_key} {entry.attempt.id}\n".encode())
+    return f"download-{digest.hexdigest()[:24]}-{now:.0f}"

@@ -1,0 +1,1 @@
+"""What each step does to many script rows; knows nothing of Dagster."""

@@ -1,0 +1,287 @@
+"""The one door through which every paid create passes.
+
+No other module calls a ``create_...`` method of the client. The intent is durable before the
+request leaves, AKOOL's id before anything else happens, and whatever cannot be told apart from an
+accepted request is left in doubt.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from akool_dagster.akool import (
+    AccountStopped,
+    AkoolError,
+    NotSent,
+    Refused,
+    TooFrequent,
+    TryAgainLater,
+)
+from akool_dagster.batch.look_times import first_look
+from akool_dagster.batch.outcomes import Later
+from akool_dagster.batch.tools import Tools
+from akool_dagster.ledger import AccountStop, Attempt, Hold, Kind, State
+
+logger = logging.getLogger(__name__)
+
+TRIES = 3
+"""Creates for one row of one run when AKOOL answers "try again later": one and two more."""
+
+TOO_FREQUENT_TRIES = 20
+"""Creates for one row of one run while AKOOL answers "too frequent"."""
+
+TOO_FREQUENT = 1005
+"""AKOOL's code for it (docs: error-code page); a gateway's HTTP 429 is filed under it as well."""
+
+_TAKEN_SECONDS = 1.0
+_SLOT_SECONDS = 2.0
+
+
+Step = Literal["open", "send", "stay"]
+"""What to do about a content: open its next attempt, send the open one, or leave it as it is."""
+
+
+class Accepted(Protocol):
+    """What the client returns for an accepted create."""
+
+    @property
+    def id(self) -> str:
+        """AKOOL's ``_id``."""
+        ...
+
+    @property
+    def raw(self) -> Mapping[str, Any]:
+        """AKOOL's ``data``."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What a row wants AKOOL to make.
+
+    Attributes:
+        kind: Voice or video.
+        content_hash: Of what; rows with the same hash share one attempt.
+        script_key: The row.
+        run_id: The Dagster run that asks.
+        run_began_at: When it began; an attempt made since then answers for all rows of the same
+            content, an older one that came to nothing may be followed by a new one.
+        api: Which of AKOOL's interfaces is asked.
+        price: Credits that it will cost at most, as far as known.
+        media_seconds: Length of the speech that the job works on, when known.
+        send: Sends the create; gets the callback address, None without webhooks.
+    """
+
+    kind: Kind
+    content_hash: str
+    script_key: str
+    run_id: str
+    run_began_at: float
+    api: str
+    price: float
+    media_seconds: float | None
+    send: Callable[[str | None], Accepted]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotRequested:
+    """Nothing was sent, for a reason that is not the row's.
+
+    Attributes:
+        reason: Why.
+        advice: What a person must do.
+        code: AKOOL's code, when it gave one.
+    """
+
+    reason: str
+    advice: str
+    code: int | None = None
+
+
+def create(tools: Tools, wish: Wish) -> Attempt | Later | NotRequested:
+    """Carries a wish one step on: opens an attempt, reserves it, sends it, or says what it is.
+
+    Args:
+        tools: What the batch works with.
+        wish: What is wanted.
+
+    Returns:
+        The newest attempt for the content once there is nothing to send, :class:`Later` when it
+        must wait for its turn, or :class:`NotRequested` when nothing may be sent at all.
+    """
+    attempts = tools.ledger.attempts
+    attempt = attempts.latest(kind=wish.kind, content_hash=wish.content_hash)
+    if attempt is not None and attempt.state is State.SENDING:
+        attempts.doubt_the_abandoned()
+        attempt = attempts.get(attempt.id)
+    step = _what_next(tools, wish, attempt)
+    if isinstance(step, Later):
+        return step
+    if step == "stay":
+        assert attempt is not None  # noqa: S101 - "stay" is never said of nothing
+        _note_request(tools, wish, attempt)
+        return attempt
+    stop = _open_stop(tools)
+    if stop is not None:
+        return _stopped(stop)
+    if step == "open":
+        attempt = attempts.open_next(
+            kind=wish.kind,
+            content_hash=wish.content_hash,
+            api=wish.api,
+            after=attempt.number if attempt else 0,
+            media_seconds=wish.media_seconds,
+        )
+    assert attempt is not None  # noqa: S101 - opened just now, or planned before
+    sent = _reserve_and_send(tools, wish, attempt)
+    if isinstance(sent, Attempt) and sent.try_again:
+        again = _asks_again(tools, wish, sent)
+        if isinstance(again, Later):
+            return again
+        return sent if again == "stay" else Later(at=tools.clock())
+    return sent
+
+
+def _what_next(tools: Tools, wish: Wish, attempt: Attempt | None) -> Step | Later:
+    """Decides between opening an attempt, carrying a planned one on, waiting, and leaving it."""
+    if attempt is None:
+        return "open"
+    if attempt.state in (State.PLANNED, State.RESERVED):
+        return "send"
+    if attempt.state is State.SENDING:
+        return Later(at=tools.clock() + _TAKEN_SECONDS)
+    if attempt.pay_again_at is not None:
+        return "open"
+    if not attempt.may_be_followed:
+        return "stay"
+    if attempt.planned_at < wish.run_began_at:
+        return "open"
+    return _asks_again(tools, wish, attempt)
+
+
+def _asks_again(tools: Tools, wish: Wish, attempt: Attempt) -> Step | Later:
+    """Applies the rule for "try again later": a few more attempts, further and further apart."""
+    if not attempt.try_again:
+        return "stay"
+    made = tools.ledger.attempts.opened_since(
+        kind=wish.kind, content_hash=wish.content_hash, since=wish.run_began_at
+    )
+    if made >= (TOO_FREQUENT_TRIES if attempt.code == TOO_FREQUENT else TRIES):
+        return "stay"
+    pause = _pause(tools, attempt, made=made)
+    again_at = (attempt.settled_at or 0.0) + pause
+    return "open" if tools.clock() >= again_at else Later(at=again_at)
+
+
+def _pause(tools: Tools, attempt: Attempt, *, made: int) -> float:
+    if attempt.code == TOO_FREQUENT:
+        return tools.pace.pause_seconds
+    return tools.rules.poll_seconds * 3 ** (made - 1)
+
+
+def _reserve_and_send(tools: Tools, wish: Wish, attempt: Attempt) -> Attempt | Later | NotRequested:
+    turn_at = tools.pace.take_turn(tools.clock())
+    if turn_at is not None:
+        return Later(at=turn_at)
+    held = tools.ledger.attempts.reserve(attempt.id, price=wish.price, limits=tools.rules.limits)
+    if held is Hold.NO_SLOT:
+        return Later(at=tools.clock() + _SLOT_SECONDS, wants_slot=True)
+    if held is Hold.OVER_CAP:
+        return NotRequested(
+            reason=(
+                f"AKOOL_MAX_CREDITS={tools.rules.limits.max_credits:g} would be passed by the "
+                f"{wish.price:g} credits that this {wish.kind.value} may cost."
+            ),
+            advice="Raise the cap, or materialize this row again after midnight UTC.",
+        )
+    if held is Hold.TAKEN or not tools.ledger.attempts.start_sending(attempt.id):
+        return Later(at=tools.clock() + _TAKEN_SECONDS)
+    _note_request(tools, wish, attempt)
+    return _send(tools, wish, attempt)
+
+
+def _note_request(tools: Tools, wish: Wish, attempt: Attempt) -> None:
+    tools.ledger.deliveries.requested(
+        attempt_id=attempt.id, script_key=wish.script_key, run_id=wish.run_id
+    )
+
+
+def _send(tools: Tools, wish: Wish, attempt: Attempt) -> Attempt:
+    """Sends once; every way out of here is written down."""
+    try:
+        accepted = wish.send(_callback_address(tools, attempt))
+    except NotSent as error:
+        return _refused(tools, attempt, error, try_again=True)
+    except Refused as error:
+        return _refused_by_akool(tools, attempt, error)
+    except AkoolError as error:
+        return tools.ledger.attempts.doubt(attempt.id, reason=error.message, advice=error.advice)
+    except BaseException as error:
+        # Whatever this is, the request may have left before it.
+        tools.ledger.attempts.doubt(
+            attempt.id,
+            reason=f"{type(error).__name__} while the request was on its way",
+            advice=None,
+        )
+        raise
+    tools.pace.went_through()
+    # Last resort for a ledger that cannot be written at this moment: the id stands in the log.
+    logger.info("%s attempt %d accepted as %s", wish.kind.value, attempt.id, accepted.id)
+    return tools.ledger.attempts.accept(
+        attempt.id,
+        remote_id=accepted.id,
+        next_look_at=first_look(tools, kind=wish.kind),
+        answer=accepted.raw,
+    )
+
+
+def _refused_by_akool(tools: Tools, attempt: Attempt, error: Refused) -> Attempt:
+    if isinstance(error, AccountStopped):
+        tools.ledger.account.stop(
+            code=error.code, reason=error.msg or error.message, advice=error.advice
+        )
+    if isinstance(error, TooFrequent):
+        tools.pace.too_frequent(tools.clock())
+    return _refused(
+        tools, attempt, error, try_again=isinstance(error, (TooFrequent, TryAgainLater))
+    )
+
+
+def _refused(tools: Tools, attempt: Attempt, error: AkoolError, *, try_again: bool) -> Attempt:
+    return tools.ledger.attempts.refuse(
+        attempt.id,
+        code=TOO_FREQUENT if isinstance(error, TooFrequent) else error.code,
+        reason=error.msg or error.message,
+        advice=error.advice,
+        try_again=try_again,
+    )
+
+
+def _callback_address(tools: Tools, attempt: Attempt) -> str | None:
+    if tools.rules.webhook_url is None:
+        return None
+    return f"{tools.rules.webhook_url.rstrip('/')}/akool/{attempt.webhook_token}"
+
+
+def _open_stop(tools: Tools) -> AccountStop | None:
+    """Reads the account's stop, and reopens the account when a balance call says that it may."""
+    stop = tools.ledger.account.open_stop()
+    if stop is None or not tools.ledger.account.claim_probe(stop):
+        return stop
+    try:
+        balance = tools.client.balance()
+    except AkoolError:
+        return stop
+    if balance <= 0:
+        return stop
+    tools.ledger.account.reopen(stop)
+    return None
+
+
+def _stopped(stop: AccountStop) -> NotRequested:
+    return NotRequested(
+        reason=f"AKOOL stopped this account: {stop.reason}",
+        advice=stop.advice or "Look at the account on AKOOL's site.",
+        code=stop.code,
+    )

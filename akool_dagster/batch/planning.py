@@ -1,0 +1,79 @@
+"""Decides which rows to ask for and how to put them into runs; pure functions."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from akool_dagster.batch.row_status import RowStatus
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRange:
+    """A contiguous stretch of partition keys: what one Dagster run can handle.
+
+    Attributes:
+        keys: The keys, in the order of the partition set; never empty.
+    """
+
+    keys: tuple[str, ...]
+
+    @property
+    def first(self) -> str:
+        """The first key."""
+        return self.keys[0]
+
+    @property
+    def last(self) -> str:
+        """The last key."""
+        return self.keys[-1]
+
+
+def keys_to_request(
+    statuses: Iterable[RowStatus], *, busy: Collection[str] = frozenset()
+) -> list[str]:
+    """Chooses the rows that may be asked for without a person's word.
+
+    Rows that AKOOL refused or failed for their own sake, and rows in doubt, are left to a person:
+    asking for them every night would pay for the same failure every night.
+
+    Args:
+        statuses: The rows.
+        busy: Keys that a run is working on.
+
+    Returns:
+        Their keys, in the same order.
+    """
+    return [
+        status.row.key
+        for status in statuses
+        if status.may_be_asked_again and status.row.key not in busy
+    ]
+
+
+def contiguous_ranges(
+    all_keys: Sequence[str], *, chosen: Collection[str], longest: int
+) -> list[KeyRange]:
+    """Puts chosen keys into contiguous ranges of the partition set.
+
+    A Dagster run handles one key or one contiguous range, and a run costs seconds: the fewer
+    ranges the better.
+
+    Args:
+        all_keys: The partition set, in its order.
+        chosen: The keys to cover; those that are not in the set are left out.
+        longest: Most keys of one range.
+
+    Returns:
+        Ranges that hold the chosen keys and no other.
+    """
+    wanted = set(chosen)
+    ranges: list[KeyRange] = []
+    current: list[str] = []
+    for key in all_keys:
+        if current and (key not in wanted or len(current) == longest):
+            ranges.append(KeyRange(keys=tuple(current)))
+            current = []
+        if key in wanted:
+            current.append(key)
+    if current:
+        ranges.append(KeyRange(keys=tuple(current)))
+    return ranges

@@ -1,0 +1,202 @@
+"""Tells for each script row where it stands: one named state, its cause, and the next step."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from akool_dagster.batch import wording
+from akool_dagster.batch.outcomes import Stage, sentences
+from akool_dagster.ledger import Attempt, Delivery, Kind, Ledger, State
+from akool_dagster.manifest import ScriptRow
+
+
+class Standing(str, Enum):
+    """Where a row stands."""
+
+    NEW = "new"
+    """Nothing was asked for this content yet."""
+    NOT_REQUESTED = "not requested"
+    """It was planned; the account was stopped, the cap reached, or its process ended before it."""
+    VOICE_PENDING = "voice pending"
+    """AKOOL makes its voice, or has made it and it is not saved."""
+    VOICE_READY = "voice ready"
+    """Its voice is saved, its video is not asked for."""
+    REQUESTED = "requested"
+    """AKOOL works on its video."""
+    FINISHED = "finished at AKOOL"
+    """AKOOL made the video; it is not on our storage yet."""
+    SAVED = "saved"
+    """The video is on our storage."""
+    REFUSED = "refused"
+    """AKOOL refused the voice or the video; not charged."""
+    FAILED = "failed"
+    """AKOOL accepted the voice or the video and could not make it."""
+    IN_DOUBT = "in doubt"
+    """It may have been charged, and nobody knows."""
+    EXPIRED = "expired"
+    """AKOOL's link died before the file was saved."""
+
+
+_NEXT_STEP = {
+    Standing.NEW: "Materialize all three row assets, or wait for the schedule.",
+    Standing.NOT_REQUESTED: "Materialize it again, or wait for the schedule.",
+    Standing.VOICE_PENDING: "Materialize it again to go on; it is not paid twice.",
+    Standing.VOICE_READY: "Materialize video_requests, or wait for the schedule.",
+    Standing.REQUESTED: "Nothing: video_info_sensor saves it.",
+    Standing.FINISHED: "Nothing: video_info_sensor saves it.",
+    Standing.SAVED: "",
+}
+
+_ENDS = {
+    State.REFUSED: Standing.REFUSED,
+    State.FAILED: Standing.FAILED,
+    State.IN_DOUBT: Standing.IN_DOUBT,
+    State.EXPIRED: Standing.EXPIRED,
+}
+
+_UNDER_WAY = frozenset({State.SENDING, State.ACCEPTED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowStatus:
+    """One row as the ledger knows it.
+
+    Attributes:
+        row: The row.
+        standing: Where it stands.
+        cause: Why, in one sentence; empty where the name says it all.
+        next_step: What happens next, or what a person must do; empty when nothing.
+        may_be_asked_again: Whether a schedule may ask for it without a person's word: nothing
+            of it was refused or failed for its own sake, and nothing is in doubt.
+        is_changed: Whether the same script had another content before.
+        voice: Newest attempt for its voice.
+        video: Newest attempt for its video.
+        voice_file: Its voice on our storage.
+        video_file: Its video on our storage.
+    """
+
+    row: ScriptRow
+    standing: Standing
+    cause: str
+    next_step: str
+    may_be_asked_again: bool
+    is_changed: bool
+    voice: Attempt | None
+    video: Attempt | None
+    voice_file: Delivery | None
+    video_file: Delivery | None
+
+
+def row_statuses(ledger: Ledger, rows: Iterable[ScriptRow]) -> list[RowStatus]:
+    """Looks many rows up in the ledger.
+
+    Args:
+        ledger: The ledger.
+        rows: The rows.
+
+    Returns:
+        Their statuses, in the same order.
+    """
+    rows = list(rows)
+    voices = ledger.attempts.latest_of(
+        kind=Kind.VOICE, content_hashes=[row.voice_hash for row in rows]
+    )
+    videos = ledger.attempts.latest_of(
+        kind=Kind.VIDEO, content_hashes=[row.video_hash for row in rows]
+    )
+    voice_files = ledger.deliveries.find_many(
+        kind=Kind.VOICE, content_by_key={row.key: row.voice_hash for row in rows}
+    )
+    video_files = ledger.deliveries.find_many(
+        kind=Kind.VIDEO, content_by_key={row.key: row.video_hash for row in rows}
+    )
+    earlier = ledger.deliveries.keys_with_other_content(
+        kind=Kind.VIDEO, content_by_key={row.key: row.video_hash for row in rows}
+    )
+    return [
+        _status(
+            row,
+            voice=voices.get(row.voice_hash),
+            video=videos.get(row.video_hash),
+            voice_file=voice_files.get(row.key),
+            video_file=video_files.get(row.key),
+            is_changed=row.key in earlier,
+        )
+        for row in rows
+    ]
+
+
+def _status(
+    row: ScriptRow,
+    *,
+    voice: Attempt | None,
+    video: Attempt | None,
+    voice_file: Delivery | None,
+    video_file: Delivery | None,
+    is_changed: bool,
+) -> RowStatus:
+    standing = _standing(voice=voice, video=video, voice_file=voice_file, video_file=video_file)
+    ended, stage = (video, Stage.VIDEO) if video is not None else (voice, Stage.VOICE)
+    cause, next_step, again = "", _NEXT_STEP.get(standing, ""), standing in _ASKED_AGAIN
+    if standing in _ENDS.values() and ended is not None:
+        outcome = wording.from_attempt(ended, key=row.key, stage=stage)
+        cause = sentences(outcome.text, outcome.cost)
+        next_step, again = outcome.advice, ended.try_again
+    elif video_file is not None and standing is not Standing.SAVED:
+        cause = video_file.problem or ""
+    return RowStatus(
+        row=row,
+        standing=standing,
+        cause=cause,
+        next_step=next_step,
+        may_be_asked_again=again,
+        is_changed=is_changed,
+        voice=voice,
+        video=video,
+        voice_file=voice_file,
+        video_file=video_file,
+    )
+
+
+_ASKED_AGAIN = frozenset(
+    {Standing.NEW, Standing.NOT_REQUESTED, Standing.VOICE_PENDING, Standing.VOICE_READY}
+)
+
+
+def _standing(
+    *,
+    voice: Attempt | None,
+    video: Attempt | None,
+    voice_file: Delivery | None,
+    video_file: Delivery | None,
+) -> Standing:
+    if video is not None and video.pay_again_at is None:
+        return _video_standing(video, video_file)
+    if voice_file is not None and voice_file.saved_at is not None and not _is_given_up(voice):
+        return Standing.VOICE_READY
+    if voice is None:
+        return Standing.NEW
+    if voice.state in _ENDS and not _is_given_up(voice):
+        return _ENDS[voice.state]
+    if voice.state in (State.PLANNED, State.RESERVED) or _is_given_up(voice):
+        return Standing.NOT_REQUESTED
+    return Standing.VOICE_PENDING
+
+
+def _is_given_up(attempt: Attempt | None) -> bool:
+    return attempt is not None and attempt.pay_again_at is not None
+
+
+def _video_standing(video: Attempt, video_file: Delivery | None) -> Standing:
+    if video.state in _ENDS:
+        return _ENDS[video.state]
+    if video.state in _UNDER_WAY:
+        return Standing.REQUESTED
+    if video.state in (State.PLANNED, State.RESERVED):
+        return Standing.NOT_REQUESTED
+    is_here = (
+        video_file is not None
+        and video_file.saved_at is not None
+        and video_file.attempt_id == video.id
+    )
+    return Standing.SAVED if is_here else Standing.FINISHED

@@ -1,0 +1,159 @@
+"""The stage ``voice_files``: the row's speech is made, or its own audio fetched, and saved."""
+
+from akool_dagster.akool import ClonedSpeechRequest, SpeechRequest
+from akool_dagster.batch import wording
+from akool_dagster.batch.creating import Accepted, NotRequested, Wish, create
+from akool_dagster.batch.looking import look
+from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
+from akool_dagster.batch.prices import speech_credits, speech_seconds
+from akool_dagster.batch.saving import NotSaved, is_saved, save, save_given
+from akool_dagster.batch.tools import Tools
+from akool_dagster.ledger import Attempt, Delivery, Kind, State
+from akool_dagster.manifest import ScriptRow
+
+_STAGE = Stage.VOICE
+
+
+def voice_stage(
+    tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float
+) -> Outcome | Later:
+    """Carries a row's voice one step on.
+
+    Args:
+        tools: What the batch works with.
+        row: The row.
+        run_id: The Dagster run that asks.
+        run_began_at: When it began.
+
+    Returns:
+        The outcome once the voice is saved or cannot be had, else when to look again.
+    """
+    delivery = tools.ledger.deliveries.ask(
+        script_key=row.key, kind=Kind.VOICE, content_hash=row.voice_hash
+    )
+    if row.voice_url is not None:
+        return _given(tools, row, delivery, url=row.voice_url)
+    step = create(tools, _wish(tools, row, run_id=run_id, run_began_at=run_began_at))
+    if isinstance(step, Later):
+        return step
+    if isinstance(step, NotRequested):
+        return wording.not_requested(step, key=row.key, stage=_STAGE)
+    return _follow(tools, row, delivery, step)
+
+
+def _given(tools: Tools, row: ScriptRow, delivery: Delivery, *, url: str) -> Outcome:
+    reused = is_saved(tools, delivery, attempt_id=None)
+    if not reused:
+        try:
+            delivery = save_given(tools, delivery, url=url)
+        except NotSaved as error:
+            return wording.trouble(
+                Trouble.ROW,
+                f"The audio behind voice_url cannot be used: {error}",
+                key=row.key,
+                stage=_STAGE,
+                advice="Put a link into voice_url that anyone can open without logging in.",
+                facts={"voice_url": url},
+            )
+    return Outcome(
+        key=row.key,
+        stage=_STAGE,
+        text="Audio was saved before; nothing was done." if reused else "Audio saved.",
+        facts={"way": "given link", "voice_url": url, **wording.file_facts(delivery)},
+    )
+
+
+def _follow(tools: Tools, row: ScriptRow, delivery: Delivery, attempt: Attempt) -> Outcome | Later:
+    if attempt.state is State.ACCEPTED:
+        if (attempt.next_look_at or 0.0) > tools.clock():
+            return Later(at=attempt.next_look_at or 0.0)
+        attempt = look(tools, attempt)
+        if attempt.state is State.ACCEPTED:
+            return _still_waiting(tools, row, attempt)
+    if attempt.state in (State.COMPLETED, State.SAVED):
+        return _finished(tools, row, delivery, attempt)
+    return wording.from_attempt(attempt, key=row.key, stage=_STAGE)
+
+
+def _still_waiting(tools: Tools, row: ScriptRow, attempt: Attempt) -> Outcome | Later:
+    waited = tools.clock() - (attempt.answered_at or 0.0)
+    if waited < tools.rules.render_deadline_seconds:
+        return Later(at=attempt.next_look_at or tools.clock())
+    return wording.trouble(
+        Trouble.LATER,
+        f"AKOOL has worked on this voice for {waited / 3600:.1f} hours without an end.",
+        key=row.key,
+        stage=_STAGE,
+        advice="Materialize the row again to go on waiting; it is not asked for anew.",
+        facts=wording.attempt_facts(attempt),
+    )
+
+
+def _finished(tools: Tools, row: ScriptRow, delivery: Delivery, attempt: Attempt) -> Outcome:
+    reused = is_saved(tools, delivery, attempt_id=attempt.id)
+    if not reused:
+        try:
+            delivery = save(tools, delivery, attempt)
+        except NotSaved as error:
+            return wording.trouble(
+                Trouble.ROW if error.expired else Trouble.LATER,
+                f"AKOOL made the voice, but it could not be saved: {error}",
+                key=row.key,
+                stage=_STAGE,
+                advice=(
+                    f"Say `akool-dagster resolve {row.key} --voice --pay-again` to have it "
+                    "spoken anew."
+                    if error.expired
+                    else "Materialize the row again to save it; it is not asked for anew."
+                ),
+                facts=wording.attempt_facts(attempt),
+            )
+    return Outcome(
+        key=row.key,
+        stage=_STAGE,
+        text="Voice was saved before; nothing was done." if reused else "Voice saved.",
+        facts={
+            "way": "cloned sample" if row.voice_sample_url else "text to speech",
+            **wording.attempt_facts(tools.ledger.attempts.get(attempt.id)),
+            **wording.file_facts(delivery),
+        },
+    )
+
+
+def _wish(tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float) -> Wish:
+    text = row.script or ""
+    # Only v3 speaks a text in the voice of a sample in one call (docs: audio page, audio/clone).
+    api = "v3" if row.voice_sample_url else tools.rules.voice_api
+
+    def send(webhook_url: str | None) -> Accepted:
+        if row.voice_sample_url is not None:
+            return tools.client.create_cloned_speech(
+                ClonedSpeechRequest(
+                    text=text,
+                    sample_url=row.voice_sample_url,
+                    rate_percent=row.rate_percent,
+                    webhook_url=webhook_url,
+                )
+            )
+        return tools.client.create_speech(
+            SpeechRequest(
+                text=text,
+                voice_id=row.voice_id or "",
+                rate_percent=row.rate_percent,
+                language=row.language,
+                webhook_url=webhook_url,
+            ),
+            api=tools.rules.voice_api,
+        )
+
+    return Wish(
+        kind=Kind.VOICE,
+        content_hash=row.voice_hash,
+        script_key=row.key,
+        run_id=run_id,
+        run_began_at=run_began_at,
+        api=api,
+        price=speech_credits(text),
+        media_seconds=speech_seconds(text, rate_percent=row.rate_percent),
+        send=send,
+    )

@@ -1,0 +1,240 @@
+"""Dagster resources: AKOOL, the storage and the ledger, configured by the environment."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+from pydantic import Field
+
+from akool_dagster.akool import AkoolClient, ApiKey, AvatarSource, ClientLogin
+from akool_dagster.batch.avatar_book import AvatarBook
+from akool_dagster.batch.tools import Rules, Tools
+from akool_dagster.downloads import Downloader
+from akool_dagster.ledger import Ledger, Limits
+from akool_dagster.settings import AKOOL_BASE_URL, Settings, VideoApi, VoiceApi
+from akool_dagster.storage import Storage, open_storage
+
+
+class StorageResource(dg.ConfigurableResource):
+    """The data root: manifests go in, voices, videos, results and catalogs come out."""
+
+    data: str = Field(default="data", description="Local folder or any fsspec address.")
+
+    def open(self) -> Storage:
+        """Opens the data root.
+
+        Returns:
+            The storage.
+        """
+        return open_storage(self.data)
+
+
+class LedgerResource(dg.ConfigurableResource):
+    """The ledger: every paid request, what came of it, and where its file is."""
+
+    url: str = Field(description="SQLAlchemy address of a SQLite or PostgreSQL database.")
+    service: str = Field(description="Whose entries are seen: AKOOL's host name or 'emulator'.")
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Ledger]:
+        """Opens the ledger for as long as the block lasts.
+
+        Yields:
+            The ledger.
+
+        Raises:
+            LedgerError: It cannot be opened.
+        """
+        with Ledger.open(self.url, service=self.service) as ledger:
+            yield ledger
+
+
+class AkoolResource(dg.ConfigurableResource):
+    """AKOOL: where it is, who asks, and the rules of asking."""
+
+    base_url: str = Field(default=AKOOL_BASE_URL, description="Root of the API.")
+    api_key: str | None = Field(default=None, description="Sent as x-api-key.")
+    client_id: str | None = Field(default=None, description="For token login and webhooks.")
+    client_secret: str | None = Field(default=None, description="For token login and webhooks.")
+    video_api: str = Field(default="talkingavatar", description="talkingavatar or avatar.")
+    voice_api: str = Field(default="v4", description="v4 or v3.")
+    max_in_flight: int = Field(default=10, description="Videos AKOOL may work on at once.")
+    max_credits: float | None = Field(default=None, description="Cap per UTC day, in credits.")
+    webhook_url: str | None = Field(default=None, description="Public root of the webhooks.")
+    poll_seconds: float = Field(default=10.0, description="Pause before a video's first look.")
+    render_deadline_hours: float = Field(
+        default=6.0, description="How long a run waits for one video; it is not lost after that."
+    )
+
+    @property
+    def has_credential(self) -> bool:
+        """Whether a call to AKOOL can be signed at all."""
+        return bool(self.api_key or (self.client_id and self.client_secret))
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[AkoolClient]:
+        """Opens a client for as long as the block lasts.
+
+        Yields:
+            The client.
+
+        Raises:
+            dagster.Failure: No credential is set.
+        """
+        with AkoolClient(self._credential(), base_url=self.base_url) as client:
+            yield client
+
+    def rules(self) -> Rules:
+        """Collects the rules of asking.
+
+        Returns:
+            The rules.
+        """
+        video_api: VideoApi = "avatar" if self.video_api == "avatar" else "talkingavatar"
+        voice_api: VoiceApi = "v3" if self.voice_api == "v3" else "v4"
+        return Rules(
+            video_api=video_api,
+            voice_api=voice_api,
+            limits=Limits(max_in_flight=self.max_in_flight, max_credits=self.max_credits),
+            webhook_url=self.webhook_url,
+            poll_seconds=self.poll_seconds,
+            render_deadline_seconds=self.render_deadline_hours * 3600,
+        )
+
+    def _credential(self) -> ApiKey | ClientLogin:
+        if self.api_key:
+            return ApiKey(self.api_key)
+        if self.client_id and self.client_secret:
+            return ClientLogin(self.client_id, self.client_secret)
+        raise dg.Failure(
+            "No AKOOL credential is set. Set AKOOL_API_KEY (or AKOOL_CLIENT_ID and "
+            "AKOOL_CLIENT_SECRET) and start Dagster again, or rehearse on the emulator with "
+            "`akool-dagster dev`. Nothing was sent.",
+            allow_retries=False,
+        )
+
+
+@contextlib.contextmanager
+def open_tools(
+    akool: AkoolResource, ledger: LedgerResource, storage: StorageResource
+) -> Iterator[Tools]:
+    """Opens everything that the steps of a batch work with.
+
+    Args:
+        akool: AKOOL.
+        ledger: The ledger.
+        storage: The data root.
+
+    Yields:
+        The tools; their connections are closed at the end of the block.
+    """
+    root = storage.open()
+    with akool.open() as client, ledger.open() as book, Downloader() as downloader:
+        yield Tools(
+            client=client,
+            ledger=book,
+            storage=root,
+            downloader=downloader,
+            avatars=AvatarBook(saved=_saved_sources(root), fetch=client.list_avatars),
+            rules=akool.rules(),
+        )
+
+
+def _saved_sources(storage: Storage) -> dict[str, AvatarSource]:
+    path = storage.catalog_path("avatars")
+    if not path.exists():
+        return {}
+    table = pd.read_parquet(io.BytesIO(path.read_bytes()), columns=["avatar_id", "source"])
+    known = table.dropna()
+    return {
+        str(avatar_id): AvatarSource(int(source))
+        for avatar_id, source in zip(known["avatar_id"], known["source"], strict=True)
+    }
+
+
+class CatalogIOManager(dg.ConfigurableIOManager):
+    """Keeps a pandas table as ``catalogs/<name>.parquet`` under the data root.
+
+    The asset's metadata names the catalog: ``metadata={"catalog": "avatars"}``.
+    """
+
+    data: str = Field(default="data", description="Local folder or any fsspec address.")
+
+    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
+        """Saves the table.
+
+        Args:
+            context: Tells which asset it is.
+            obj: The table.
+        """
+        storage = open_storage(self.data)
+        path = storage.catalog_path(_catalog(context.definition_metadata))
+        buffer = io.BytesIO()
+        obj.to_parquet(buffer, index=False)
+        storage.install_bytes(path, buffer.getvalue())
+        context.add_output_metadata({"path": dg.MetadataValue.path(str(path))})
+
+    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
+        """Loads the table.
+
+        Args:
+            context: Tells which asset it is.
+
+        Returns:
+            The table.
+        """
+        upstream = context.upstream_output
+        metadata = upstream.definition_metadata if upstream else {}
+        path = open_storage(self.data).catalog_path(_catalog(metadata))
+        return pd.read_parquet(io.BytesIO(path.read_bytes()))
+
+
+def _catalog(metadata: Any) -> str:
+    return str(metadata["catalog"])
+
+
+def resources_from_environment(settings: Settings) -> dict[str, Any]:
+    """Builds the resources of the code location.
+
+    Args:
+        settings: What the environment decides.
+
+    Returns:
+        Resource by name. Secrets stay names of environment variables, so that neither Dagster's
+        database nor its UI holds them.
+    """
+    return {
+        "akool": AkoolResource(
+            base_url=settings.base_url,
+            api_key=_secret("AKOOL_API_KEY"),
+            client_id=_secret("AKOOL_CLIENT_ID"),
+            client_secret=_secret("AKOOL_CLIENT_SECRET"),
+            video_api=settings.video_api,
+            voice_api=settings.voice_api,
+            max_in_flight=settings.max_in_flight,
+            max_credits=settings.max_credits,
+            webhook_url=settings.webhook_url,
+            poll_seconds=settings.poll_seconds,
+            render_deadline_hours=settings.render_deadline_hours,
+        ),
+        "ledger": LedgerResource(
+            url=_ledger_url(settings),
+            service=settings.service,
+        ),
+        "storage": StorageResource(data=settings.data),
+        "catalog_io": CatalogIOManager(data=settings.data),
+    }
+
+
+def _ledger_url(settings: Settings) -> str:
+    # The address of a database may hold a password; the default is a plain file.
+    secret = _secret("AKOOL_LEDGER")
+    return secret if secret is not None else settings.ledger_url
+
+
+def _secret(name: str) -> str | None:
+    return dg.EnvVar(name) if os.environ.get(name) else None

@@ -28,6 +28,13 @@ logger = logging.getLogger(__name__)
 TRIES = 3
 """Creates for one row of one run when AKOOL answers "try again later": one and two more."""
 
+ASKED_AGAIN = frozenset({1015, 1101, 1108, 1201, 1205, 1211, 2001})
+"""Codes that AKOOL words "try again later" (docs: error-code page), and the expired login token.
+
+It is an assumption that AKOOL charges nothing for a create that it answers with such a code. Other
+codes that might pass by themselves are left to a person, because bad input causes them as well.
+"""
+
 TOO_FREQUENT_TRIES = 20
 """Creates for one row of one run while AKOOL answers "too frequent"."""
 
@@ -243,9 +250,13 @@ def _refused_by_akool(tools: Tools, attempt: Attempt, error: Refused) -> Attempt
         )
     if isinstance(error, TooFrequent):
         tools.pace.too_frequent(tools.clock())
-    return _refused(
-        tools, attempt, error, try_again=isinstance(error, (TooFrequent, TryAgainLater))
-    )
+    return _refused(tools, attempt, error, try_again=_is_asked_again(error))
+
+
+def _is_asked_again(error: Refused) -> bool:
+    if isinstance(error, TooFrequent):
+        return True
+    return isinstance(error, TryAgainLater) and error.code in ASKED_AGAIN
 
 
 def _refused(tools: Tools, attempt: Attempt, error: AkoolError, *, try_again: bool) -> Attempt:

@@ -37,6 +37,9 @@ class Standing(str, Enum):
     """AKOOL's link died before the file was saved."""
 
 
+MOST_UNATTENDED_ATTEMPTS = 9
+"""Attempts after which "try again later" is no longer believed without a person: three nights."""
+
 _NEXT_STEP = {
     Standing.NEW: "Materialize all three row assets, or wait for the schedule.",
     Standing.NOT_REQUESTED: "Materialize it again, or wait for the schedule.",
@@ -141,7 +144,8 @@ def _status(
     if standing in _ENDS.values() and ended is not None:
         outcome = wording.from_attempt(ended, key=row.key, stage=stage)
         cause = sentences(outcome.text, outcome.cost)
-        next_step, again = outcome.advice, ended.try_again
+        next_step = outcome.advice
+        again = ended.try_again and ended.number < MOST_UNATTENDED_ATTEMPTS
     elif video_file is not None and standing is not Standing.SAVED:
         cause = video_file.problem or ""
     return RowStatus(

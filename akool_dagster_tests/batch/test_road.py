@@ -154,6 +154,24 @@ def test_try_again_later_is_asked_three_times_each_as_an_attempt_of_its_own(
     assert emulator.emulator.stats().received["video"] == 3
 
 
+def test_other_refusals_are_asked_once(
+    tools: Tools, emulator: RunningEmulator, rows_of: RowsOf
+) -> None:
+    outcome = walk(tools, rows_of(plain_line("a", "[[video:1110]]")))[-1]
+    assert (outcome.code, outcome.trouble) == (1110, Trouble.ROW)
+    assert emulator.emulator.stats().received["video"] == 1
+
+
+def test_a_schedule_believes_try_again_later_for_three_nights(
+    tools: Tools, emulator: RunningEmulator, rows_of: RowsOf
+) -> None:
+    rows = rows_of(plain_line("a", "[[video:1205]]"))
+    for night in range(1, 4):
+        walk(tools, rows, run_id=f"night-{night}")
+        (status,) = row_statuses(tools.ledger, rows)
+        assert status.may_be_asked_again is (night < 3)
+
+
 def test_a_lost_answer_is_in_doubt_and_never_sent_again(
     tools: Tools, emulator: RunningEmulator, rows_of: RowsOf
 ) -> None:

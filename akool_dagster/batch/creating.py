@@ -275,11 +275,18 @@ def _callback_address(tools: Tools, attempt: Attempt) -> str | None:
     return f"{tools.rules.webhook_url.rstrip('/')}/akool/{attempt.webhook_token}"
 
 
-def _open_stop(tools: Tools) -> AccountStop | None:
-    """Reads the account's stop, and reopens the account when a balance call says that it may."""
+def reopen_account(tools: Tools) -> AccountStop | None:
+    """Asks for the balance when the account is stopped; an answer with credit reopens it.
+
+    Args:
+        tools: What the batch works with.
+
+    Returns:
+        The stop that is still in force, or None.
+    """
     stop = tools.ledger.account.open_stop()
-    if stop is None or not tools.ledger.account.claim_probe(stop):
-        return stop
+    if stop is None:
+        return None
     try:
         balance = tools.client.balance()
     except AkoolError:
@@ -288,6 +295,14 @@ def _open_stop(tools: Tools) -> AccountStop | None:
         return stop
     tools.ledger.account.reopen(stop)
     return None
+
+
+def _open_stop(tools: Tools) -> AccountStop | None:
+    """Reads the account's stop; once in a while it is tried whether it may be lifted."""
+    stop = tools.ledger.account.open_stop()
+    if stop is None or not tools.ledger.account.claim_probe(stop):
+        return stop
+    return reopen_account(tools)
 
 
 def _stopped(stop: AccountStop) -> NotRequested:

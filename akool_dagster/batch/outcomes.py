@@ -18,6 +18,10 @@ STAGES = (Stage.VOICE, Stage.VIDEO, Stage.DOWNLOAD)
 """The stages in the order in which a row passes them."""
 
 
+PAID = frozenset({Stage.VOICE, Stage.VIDEO})
+"""The stages that may cost credits."""
+
+
 class Trouble(str, Enum):
     """Why a row did not get through a stage, by what a person does about it."""
 

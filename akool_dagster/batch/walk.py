@@ -13,9 +13,10 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
+from akool_dagster.batch.creating import reopen_account
 from akool_dagster.batch.download_stage import download_stage
 from akool_dagster.batch.looking import settle_due
-from akool_dagster.batch.outcomes import STAGES, Later, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import PAID, STAGES, Later, Outcome, Stage, Trouble
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.video_stage import video_stage
 from akool_dagster.batch.voice_stage import voice_stage
@@ -90,6 +91,9 @@ class Walk:
             One outcome per row and stage; the stages after a failed one have none.
         """
         wanted = [stage for stage in STAGES if stage in stages]
+        if set(wanted) & PAID:
+            # A person who has topped up must not wait for the next probe.
+            reopen_account(self._tools)
         for row in rows:
             self._put(_Walker(row=row, left=deque(wanted)), at=self._began_at)
         try:

@@ -1,9 +1,11 @@
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
 from akool_dagster.akool import CODES, HTTP_REFUSALS, CodeClass, describe_code
 from akool_dagster.akool.codes import judge
+from akool_dagster_tests.akool.codes_page import page
 
 # Transcribed from AKOOL's error-code page and the endpoint pages, apart from the table under test.
 EXPECTED: dict[CodeClass, Iterable[int]] = {
@@ -64,3 +66,8 @@ def test_an_undocumented_code_counts_unless_a_server_failed():
     assert judge(http_status=200, code=4711) == describe_code(4711)
     assert judge(http_status=500, code=4711) is None
     assert judge(http_status=408, code=4711) is None
+
+
+def test_the_page_of_codes_is_the_table_of_the_client() -> None:
+    written = Path(__file__).parents[2] / "docs" / "akool-codes.md"
+    assert written.read_text(encoding="utf-8") == page()

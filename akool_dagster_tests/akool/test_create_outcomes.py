@@ -208,6 +208,19 @@ def test_total_time_bounds_a_dripping_answer(answer: bytes, make_client: MakeCli
         assert time.monotonic() - started < 1.5
 
 
+def test_total_time_bounds_a_silence_amid_the_answer(make_client: MakeClient):
+    script = raw_server.sequence(
+        raw_server.wait(0.7), raw_server.send(b"HTTP/1.1 200 OK\r\n"), raw_server.wait(1.0)
+    )
+    timeouts = Timeouts(connect_seconds=2, read_seconds=2, total_seconds=0.9)
+    with RawServer() as server:
+        server._scripts = [server.reading(script)]
+        started = time.monotonic()
+        with pytest.raises(OutcomeUnknown, match=r"timed out|in time"):
+            create(make_client(server.url, timeouts=timeouts))
+        assert time.monotonic() - started < 1.4
+
+
 def test_creates_do_not_wait_for_reads(akool: Akool, make_client: MakeClient):
     arrived, release = threading.Event(), threading.Event()
 

@@ -216,6 +216,19 @@ def test_an_account_code_stops_all_sending(
     assert {out.code for out in blocked} == {1006}
 
 
+def test_a_topped_up_account_goes_on_with_the_next_run(
+    tools: Tools, emulator: RunningEmulator, rows_of: RowsOf
+) -> None:
+    rows = rows_of(plain_line("a"), plain_line("b"))
+    emulator.emulator.set_credits(0.0)
+    walk(tools, rows)
+    assert all(outcome.trouble is Trouble.ACCOUNT for outcome in walk(tools, rows, run_id="broke"))
+
+    emulator.emulator.set_credits(1000.0)
+    assert all(outcome.ok for outcome in walk(tools, rows, run_id="rich"))
+    assert tools.ledger.account.open_stop() is None
+
+
 def test_the_slots_of_the_account_are_respected(tmp_path: Path, rows_of: RowsOf) -> None:
     rows = rows_of(*(plain_line(f"r{number}") for number in range(9)))
     config = EmulatorConfig(

@@ -35,7 +35,7 @@ types: setup ## Check types
 
 check: setup ## Check that Dagster loads the project in each of the ways
 	$(BIN)/dagster definitions validate -w workspace.yaml
-	$(BIN)/dg check defs
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/dg check defs
 
 format: setup ## Format the code
 	$(BIN)/ruff check --fix .

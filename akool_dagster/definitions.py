@@ -4,6 +4,7 @@ import dagster as dg
 
 from akool_dagster.assets.batch_results import batch_results
 from akool_dagster.assets.catalogs import avatar_catalog, voice_catalog
+from akool_dagster.assets.checks import CHECKS
 from akool_dagster.assets.manifests import script_manifests
 from akool_dagster.assets.script_videos import build_script_videos
 from akool_dagster.automation.catalog_refresh import build_catalog_refresh
@@ -33,6 +34,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
             build_script_videos(max_scripts_per_run=settings.max_scripts_per_run),
             batch_results,
         ],
+        asset_checks=CHECKS,
         jobs=JOBS,
         sensors=[
             manifest_sensor,

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from akool_dagster.akool import AkoolClient, ApiKey, AvatarSource, ClientLogin
 from akool_dagster.batch.avatar_book import AvatarBook
+from akool_dagster.batch.prices import PriceBook
 from akool_dagster.batch.tools import Rules, Tools
 from akool_dagster.downloads import Downloader
 from akool_dagster.ledger import Ledger, Limits
@@ -141,6 +142,7 @@ def open_tools(
             downloader=downloader,
             avatars=AvatarBook(saved=_saved_sources(root), fetch=client.list_avatars),
             rules=akool.rules(),
+            prices=PriceBook.from_ledger(book),
         )
 
 

@@ -1,6 +1,6 @@
 """A data root, an emulator and a Dagster instance, as one deployment."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,7 +54,7 @@ class Place:
             request.job_name or job, partition_key=request.partition_key, tags=dict(request.tags)
         )
 
-    def tick(self, sensor: str, cursor: str | None = None) -> dg.SensorResult | dg.SkipReason:
+    def tick(self, sensor: str, cursor: str | None = None) -> dg.SensorResult:
         """Lets a sensor tick as the daemon would, and registers what it asks for."""
         definition = self.definitions.resolve_sensor_def(sensor)
         context = dg.SensorEvaluationContext(
@@ -72,13 +72,14 @@ class Place:
             self.instance.add_dynamic_partitions(
                 request.partitions_def_name, request.partition_keys
             )
-        if data.skip_message:
-            return dg.SkipReason(data.skip_message)
-        return dg.SensorResult(run_requests=list(data.run_requests or ()), cursor=data.cursor)
+        return dg.SensorResult(
+            run_requests=list(data.run_requests or ()),
+            cursor=data.cursor,
+            asset_events=list(data.asset_events or ()),
+        )
 
-    def requests(self, sensor: str) -> Sequence[dg.RunRequest]:
-        result = self.tick(sensor)
-        return result.run_requests or () if isinstance(result, dg.SensorResult) else ()
+    def requests(self, sensor: str) -> list[dg.RunRequest]:
+        return list(self.tick(sensor).run_requests or ())
 
     def materialized(self, asset: str) -> set[str]:
         return set(self.instance.get_materialized_partitions(dg.AssetKey(asset)))

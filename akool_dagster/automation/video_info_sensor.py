@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from akool_dagster.assets.checks import evaluate_all
 from akool_dagster.automation.failing_runs import mark_failed_runs
 from akool_dagster.automation.jobs import download_videos, write_results
 from akool_dagster.automation.live_runs import busy_keys, range_tags
@@ -76,13 +77,24 @@ def build_video_info_sensor(*, max_scripts_per_run: int) -> dg.SensorDefinition:
                 ),
             ]
             marked = mark_failed_runs(instance, tools.ledger.deliveries)
+            evaluations = evaluate_all(tools.ledger, now=tools.clock())
         for run_id in marked:
             context.log.error(f"Run {run_id} is marked failed: AKOOL failed videos it asked for.")
-        if not requests:
-            return dg.SkipReason(f"{settled} videos settled, nothing to save.")
-        return dg.SensorResult(run_requests=requests)
+        news = _digest(evaluations)
+        return dg.SensorResult(
+            run_requests=requests,
+            asset_events=evaluations if news != context.cursor else [],
+            cursor=news,
+            skip_reason=None if requests else f"{settled} videos settled, nothing to save.",
+        )
 
     return video_info_sensor
+
+
+def _digest(evaluations: Sequence[dg.AssetCheckEvaluation]) -> str:
+    """Tells whether the checks say anything new; what they always say would bury what matters."""
+    said = [f"{e.asset_key} {e.passed} {e.description} {e.metadata}" for e in evaluations]
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
 
 def _settle(tools: Tools) -> int:

@@ -42,7 +42,7 @@ TOO_FREQUENT = 1005
 """AKOOL's code for it (docs: error-code page); a gateway's HTTP 429 is filed under it as well."""
 
 _TAKEN_SECONDS = 1.0
-_SLOT_SECONDS = 2.0
+_LONGEST_SLOT_PAUSE_SECONDS = 2.0
 
 
 Step = Literal["open", "send", "stay"]
@@ -193,7 +193,8 @@ def _reserve_and_send(tools: Tools, wish: Wish, attempt: Attempt) -> Attempt | L
         return Later(at=turn_at)
     held = tools.ledger.attempts.reserve(attempt.id, price=wish.price, limits=tools.rules.limits)
     if held is Hold.NO_SLOT:
-        return Later(at=tools.clock() + _SLOT_SECONDS, wants_slot=True)
+        pause = min(_LONGEST_SLOT_PAUSE_SECONDS, tools.rules.poll_seconds / 2)
+        return Later(at=tools.clock() + pause, wants_slot=True)
     if held is Hold.OVER_CAP:
         return NotRequested(
             reason=(
@@ -250,19 +251,20 @@ def _refused_by_akool(tools: Tools, attempt: Attempt, error: Refused) -> Attempt
         )
     if isinstance(error, TooFrequent):
         tools.pace.too_frequent(tools.clock())
+        return tools.ledger.attempts.refuse_for_now(
+            attempt.id, code=TOO_FREQUENT, reason=error.msg or error.message
+        )
     return _refused(tools, attempt, error, try_again=_is_asked_again(error))
 
 
 def _is_asked_again(error: Refused) -> bool:
-    if isinstance(error, TooFrequent):
-        return True
     return isinstance(error, TryAgainLater) and error.code in ASKED_AGAIN
 
 
 def _refused(tools: Tools, attempt: Attempt, error: AkoolError, *, try_again: bool) -> Attempt:
     return tools.ledger.attempts.refuse(
         attempt.id,
-        code=TOO_FREQUENT if isinstance(error, TooFrequent) else error.code,
+        code=error.code,
         reason=error.msg or error.message,
         advice=error.advice,
         try_again=try_again,

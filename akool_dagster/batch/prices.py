@@ -1,27 +1,28 @@
 """What a create may cost, in credits, before AKOOL tells.
 
-Speech: 4.4 credits per 1,000 characters on the Pro plan (docs: voiceLab page); larger plans pay
-less. Avatar video: no price is published; samples hold one credit per second, rounded up to tens
-(docs: samples with ``deduction_lock_duration``).
+The account's own history decides where there is any. Until then: speech costs 4.4 credits per
+1,000 characters on the Pro plan (docs: voiceLab page), larger plans pay less; an avatar video has
+no published price, and samples hold one credit per second, rounded up to tens (docs: samples with
+``deduction_lock_duration``).
 """
 
 import math
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from akool_dagster.ledger import Kind, Ledger, Rate
 
 SPEECH_CREDITS_PER_1000_CHARACTERS = 4.4
+VIDEO_CREDITS_PER_SECOND = 1.0
 CHARACTERS_PER_SECOND = 14.0
 """A usual speed of speech; only for the length of a script that nobody has spoken yet."""
 
+ENOUGH_SAMPLES = 5
+"""Finished creates from which on the history is believed."""
 
-def speech_credits(text: str) -> float:
-    """Estimates the price of speaking a text.
-
-    Args:
-        text: The text.
-
-    Returns:
-        Credits, rounded up to hundredths.
-    """
-    return math.ceil(len(text) * SPEECH_CREDITS_PER_1000_CHARACTERS / 10) / 100
+MARGIN = 1.15
+"""What is set aside beyond the mean of the history: users saw a balance fall by a little more
+than the deductions that AKOOL reports."""
 
 
 def speech_seconds(text: str, *, rate_percent: int | None = None) -> float:
@@ -37,13 +38,71 @@ def speech_seconds(text: str, *, rate_percent: int | None = None) -> float:
     return len(text) / CHARACTERS_PER_SECOND * 100 / (rate_percent or 100)
 
 
-def video_credits(seconds: float) -> float:
-    """Estimates the price of an avatar video.
+@dataclass(frozen=True, kw_only=True)
+class PriceBook:
+    """Prices as far as they are known.
 
-    Args:
-        seconds: Its length.
-
-    Returns:
-        Credits.
+    Attributes:
+        voice: What speech cost so far.
+        video: What videos cost so far.
     """
-    return max(10.0, math.ceil(seconds / 10) * 10.0)
+
+    voice: Rate | None = None
+    video: Rate | None = None
+
+    @classmethod
+    def from_ledger(cls, ledger: Ledger) -> "PriceBook":
+        """Reads the history.
+
+        Args:
+            ledger: The ledger.
+
+        Returns:
+            The price book.
+        """
+        rates = {kind: ledger.spending.rate(kind) for kind in (Kind.VOICE, Kind.VIDEO)}
+        return cls(voice=rates[Kind.VOICE], video=rates[Kind.VIDEO])
+
+    def speech(self, text: str, *, rate_percent: int | None = None) -> float:
+        """Estimates the price of speaking a text.
+
+        Args:
+            text: The text.
+            rate_percent: Speed of speech, 100 for normal.
+
+        Returns:
+            Credits, rounded up to hundredths.
+        """
+        if _is_known(self.voice):
+            seconds = speech_seconds(text, rate_percent=rate_percent)
+            return _up(seconds * self.voice.credits_per_second * MARGIN, places=2)
+        return _up(len(text) * SPEECH_CREDITS_PER_1000_CHARACTERS / 1000, places=2)
+
+    def avatar_video(self, seconds: float) -> float:
+        """Estimates the price of an avatar video.
+
+        Args:
+            seconds: Its length.
+
+        Returns:
+            Credits: rounded up to whole ones from the history, to tens without one.
+        """
+        if _is_known(self.video):
+            return _up(seconds * self.video.credits_per_second * MARGIN, places=0)
+        return max(10.0, math.ceil(seconds * VIDEO_CREDITS_PER_SECOND / 10) * 10.0)
+
+    @property
+    def basis(self) -> str:
+        """One sentence on what the estimates rest on."""
+        if _is_known(self.video):
+            return f"from {self.video.samples} videos of this account, plus {MARGIN - 1:.0%}"
+        return "a guess: AKOOL publishes no price for avatar videos, and there is no history yet"
+
+
+def _is_known(rate: Rate | None) -> TypeGuard[Rate]:
+    return rate is not None and rate.samples >= ENOUGH_SAMPLES
+
+
+def _up(value: float, *, places: int) -> float:
+    scale = 10**places
+    return math.ceil(round(value * scale, 6)) / scale

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from akool_dagster.akool import AkoolClient
 from akool_dagster.batch.avatar_book import AvatarBook
 from akool_dagster.batch.pace import Pace
+from akool_dagster.batch.prices import PriceBook
 from akool_dagster.downloads import Downloader
 from akool_dagster.ledger import Ledger, Limits
 from akool_dagster.settings import VideoApi, VoiceApi
@@ -49,6 +50,7 @@ class Tools:
         downloader: Fetches finished files.
         avatars: Knows AKOOL's avatars.
         rules: What the deployment decided.
+        prices: What creates cost so far.
         pace: Slows all creates down when AKOOL says "too frequent".
         clock: Gives the time in seconds since 1970 UTC.
         randomness: Spreads waiting times.
@@ -60,6 +62,7 @@ class Tools:
     downloader: Downloader
     avatars: AvatarBook
     rules: Rules
+    prices: PriceBook = field(default_factory=PriceBook)
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = time.time
     randomness: random.Random = field(default_factory=random.Random)

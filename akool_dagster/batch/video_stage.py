@@ -5,7 +5,6 @@ from akool_dagster.batch import wording
 from akool_dagster.batch.avatar_book import UnknownAvatar
 from akool_dagster.batch.creating import Accepted, NotRequested, Wish, create
 from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
-from akool_dagster.batch.prices import video_credits
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 from akool_dagster.manifest import ScriptRow
@@ -98,7 +97,7 @@ def _wish(tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float) -> 
         run_id=run_id,
         run_began_at=run_began_at,
         api=tools.rules.video_api,
-        price=video_credits(seconds),
+        price=tools.prices.avatar_video(seconds),
         media_seconds=seconds,
         send=send,
     )

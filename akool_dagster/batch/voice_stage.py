@@ -5,7 +5,7 @@ from akool_dagster.batch import wording
 from akool_dagster.batch.creating import Accepted, NotRequested, Wish, create
 from akool_dagster.batch.looking import look
 from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
-from akool_dagster.batch.prices import speech_credits, speech_seconds
+from akool_dagster.batch.prices import speech_seconds
 from akool_dagster.batch.saving import NotSaved, is_saved, save, save_given
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
@@ -153,7 +153,7 @@ def _wish(tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float) -> 
         run_id=run_id,
         run_began_at=run_began_at,
         api=api,
-        price=speech_credits(text),
+        price=tools.prices.speech(text, rate_percent=row.rate_percent),
         media_seconds=speech_seconds(text, rate_percent=row.rate_percent),
         send=send,
     )

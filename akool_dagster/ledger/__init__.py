@@ -11,10 +11,12 @@ from types import TracebackType
 
 from akool_dagster.ledger.account import Account
 from akool_dagster.ledger.attempts import Attempts, Hold, Limits
+from akool_dagster.ledger.callbacks import Callbacks, Effect, News, Receipt
 from akool_dagster.ledger.database import Database, LedgerError, open_engine, process_name
 from akool_dagster.ledger.deliveries import Deliveries, RunFailure, Waiting
 from akool_dagster.ledger.records import AccountStop, Attempt, Delivery, Event
 from akool_dagster.ledger.run_signs import SIGN_SECONDS, RunSigns
+from akool_dagster.ledger.spending import Rate, Spend, Spending
 from akool_dagster.ledger.states import Kind, State
 
 __all__ = [
@@ -23,16 +25,23 @@ __all__ = [
     "AccountStop",
     "Attempt",
     "Attempts",
+    "Callbacks",
     "Deliveries",
     "Delivery",
+    "Effect",
     "Event",
     "Hold",
     "Kind",
     "Ledger",
     "LedgerError",
     "Limits",
+    "News",
+    "Rate",
+    "Receipt",
     "RunFailure",
     "RunSigns",
+    "Spend",
+    "Spending",
     "State",
     "Waiting",
     "process_name",
@@ -47,17 +56,21 @@ class Ledger:
 
     Attributes:
         attempts: The paid creates.
+        callbacks: What AKOOL told unasked.
         deliveries: The rows' files.
         account: Whether the account may be used.
         run_signs: Which runs are at work.
+        spending: What was reserved and spent.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.attempts = Attempts(database)
+        self.callbacks = Callbacks(database)
         self.deliveries = Deliveries(database)
         self.account = Account(database)
         self.run_signs = RunSigns(database)
+        self.spending = Spending(database)
 
     @classmethod
     def open(

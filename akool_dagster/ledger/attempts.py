@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from akool_dagster.ledger.database import Database
+from akool_dagster.ledger.learned_limit import learned_limit, lower_limit, raise_limit
 from akool_dagster.ledger.records import Attempt, Event
 from akool_dagster.ledger.states import AT_AKOOL, Kind, State, may_move
 from akool_dagster.ledger.tables import attempts, history
@@ -255,7 +256,7 @@ class Attempts:
                 return attempt
             if attempt.state is not State.PLANNED:
                 return Hold.TAKEN
-            if attempt.kind is Kind.VIDEO and self._in_flight(connection) >= limits.max_in_flight:
+            if attempt.kind is Kind.VIDEO and not self._has_slot(connection, limits):
                 return Hold.NO_SLOT
             if (
                 limits.max_credits is not None
@@ -314,15 +315,23 @@ class Attempts:
         Returns:
             The attempt as it is now.
         """
-        return self._settle(
-            attempt_id,
-            State.ACCEPTED,
-            detail=detail or f"AKOOL id {remote_id}",
-            remote_id=remote_id,
-            next_look_at=next_look_at,
-            answer=_json(answer),
-            answered_at=self._db.clock(),
-        )
+        now = self._db.clock()
+        with self._db.writing() as connection:
+            attempt = self._get(connection, attempt_id)
+            if not may_move(before=attempt.state, after=State.ACCEPTED):
+                return attempt
+            if attempt.kind is Kind.VIDEO:
+                raise_limit(connection, service=self._db.service, now=now)
+            return self._move(
+                connection,
+                attempt,
+                State.ACCEPTED,
+                detail=detail or f"AKOOL id {remote_id}",
+                remote_id=remote_id,
+                next_look_at=next_look_at,
+                answer=_json(answer),
+                answered_at=now,
+            )
 
     def refuse(
         self, attempt_id: int, *, code: int | None, reason: str, advice: str | None, try_again: bool
@@ -351,6 +360,46 @@ class Attempts:
             answered_at=now,
             settled_at=now,
         )
+
+    def refuse_for_now(self, attempt_id: int, *, code: int, reason: str) -> Attempt:
+        """Writes down that AKOOL calls creates too frequent; lowers the learned limit for videos.
+
+        Args:
+            attempt_id: The attempt.
+            code: AKOOL's code.
+            reason: AKOOL's words.
+
+        Returns:
+            The attempt as it is now.
+        """
+        now = self._db.clock()
+        with self._db.writing() as connection:
+            attempt = self._get(connection, attempt_id)
+            if attempt.state is not State.SENDING:
+                return attempt
+            if attempt.kind is Kind.VIDEO:
+                others = self._in_flight(connection) - 1
+                lower_limit(connection, service=self._db.service, in_work=others, now=now)
+            return self._move(
+                connection,
+                attempt,
+                State.REFUSED,
+                detail=reason,
+                code=code,
+                reason=reason,
+                try_again=True,
+                answered_at=now,
+                settled_at=now,
+            )
+
+    def learned_limit(self) -> float | None:
+        """Tells how many videos AKOOL seems to take at once.
+
+        Returns:
+            The limit, None while AKOOL has refused nothing as too frequent.
+        """
+        with self._db.reading() as connection:
+            return learned_limit(connection, service=self._db.service)
 
     def doubt(self, attempt_id: int, *, reason: str, advice: str | None) -> Attempt:
         """Writes down that the request may have been accepted and charged, and nobody knows.
@@ -578,6 +627,11 @@ class Attempts:
         )
         row = connection.execute(query).one_or_none()
         return None if row is None else Attempt.from_row(row)
+
+    def _has_slot(self, connection: sa.Connection, limits: Limits) -> bool:
+        learned = learned_limit(connection, service=self._db.service)
+        slots = limits.max_in_flight if learned is None else min(limits.max_in_flight, int(learned))
+        return self._in_flight(connection) < slots
 
     def _in_flight(self, connection: sa.Connection) -> int:
         now = self._db.clock()

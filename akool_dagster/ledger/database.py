@@ -3,6 +3,7 @@
 import contextlib
 import os
 import socket
+import sqlite3
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -154,7 +155,7 @@ def _use_sqlite_safely(engine: sa.Engine) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={_SQLITE_WAIT_MS}")
-        cursor.execute("PRAGMA journal_mode=WAL")
+        _switch_to_wal(cursor)
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.close()
@@ -163,3 +164,20 @@ def _use_sqlite_safely(engine: sa.Engine) -> None:
     def _on_begin(connection: sa.Connection) -> None:
         read_only = connection.get_execution_options().get("akool_read_only")
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
+    """Switches to WAL; two processes that open a new file at once must take turns by hand.
+
+    SQLite answers "database is locked" at once here, without the wait that busy_timeout asks for.
+    """
+    deadline = time.monotonic() + _SQLITE_WAIT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return

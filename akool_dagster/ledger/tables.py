@@ -66,6 +66,22 @@ history = sa.Table(
     sa.Column("detail", sa.Text),
 )
 
+callbacks = sa.Table(
+    "akool_callbacks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("service", sa.String(100), nullable=False),
+    sa.Column("repeat_key", sa.String(150), nullable=False),
+    sa.Column("attempt_id", sa.ForeignKey(attempts.c.id), index=True),
+    sa.Column("received_at", sa.Float, nullable=False),
+    sa.Column("remote_id", sa.String(100), nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("body_sha256", sa.String(64), nullable=False),
+    sa.Column("effect", sa.String(10), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.UniqueConstraint("service", "repeat_key"),
+)
+
 deliveries = sa.Table(
     "akool_deliveries",
     metadata,
@@ -129,4 +145,12 @@ live_runs = sa.Table(
     metadata,
     sa.Column("run_id", sa.String(64), primary_key=True),
     sa.Column("seen_at", sa.Float, nullable=False),
+)
+
+learned_limits = sa.Table(
+    "akool_learned_limits",
+    metadata,
+    sa.Column("service", sa.String(100), primary_key=True),
+    sa.Column("videos", sa.Float, nullable=False),
+    sa.Column("changed_at", sa.Float, nullable=False),
 )

@@ -4,7 +4,10 @@ import time
 import dagster as dg
 from dagster import DagsterRunStatus
 
+from akool_dagster.assets.checks import CHECKS, evaluate_all
 from akool_dagster.automation.live_runs import range_tags
+from akool_dagster.emulator import Fault
+from akool_dagster.ledger import Kind, State
 from akool_dagster.partitions import scripts_partitions
 from akool_dagster_tests.dagster_place import Place
 from akool_dagster_tests.support import plain_line
@@ -26,29 +29,26 @@ def test_new_and_changed_manifests_are_validated_once_each(place: Place) -> None
     aged(place, "m1", plain_line("a"))
     aged(place, "m2", plain_line("a"))
     first = place.tick("manifest_sensor")
-    assert isinstance(first, dg.SensorResult)
     assert [request.partition_key for request in first.run_requests or ()] == ["m1", "m2"]
     assert place.instance.get_dynamic_partitions("manifests") == ["m1", "m2"]
     for request in first.run_requests or ():
         assert place.run_request(request, job="validate_manifests").success
 
-    assert isinstance(place.tick("manifest_sensor", cursor=first.cursor), dg.SkipReason)
+    assert place.tick("manifest_sensor", cursor=first.cursor).run_requests == []
     aged(place, "m2", plain_line("a"), plain_line("b"), seconds=30.0)
     changed = place.tick("manifest_sensor", cursor=first.cursor)
-    assert isinstance(changed, dg.SensorResult)
     assert [request.partition_key for request in changed.run_requests or ()] == ["m2"]
 
 
 def test_a_file_that_is_still_being_copied_is_left_for_the_next_tick(place: Place) -> None:
     place.put_manifest("m", plain_line("a"))
-    assert isinstance(place.tick("manifest_sensor"), dg.SkipReason)
+    assert place.requests("manifest_sensor") == []
 
 
 def test_a_bad_file_name_is_said_and_hides_no_other(place: Place) -> None:
     aged(place, "bad name", plain_line("a"))
     aged(place, "good", plain_line("a"))
     result = place.tick("manifest_sensor")
-    assert isinstance(result, dg.SensorResult)
     assert [request.partition_key for request in result.run_requests or ()] == ["good"]
 
 
@@ -72,13 +72,13 @@ def test_new_scripts_are_asked_for_in_contiguous_ranges(place: Place) -> None:
         or dict(request.tags).items() >= range_tags(first="m1.a", last="m2.c").items()
     )
     assert place.run_request(request, job="request_videos").success
-    assert place.requests("new_scripts_sensor") == ()
+    assert place.requests("new_scripts_sensor") == []
 
 
 def test_failed_and_doubtful_rows_are_not_asked_for_every_night(place: Place) -> None:
     place.put_valid_manifest("m", plain_line("a", "[[video:1003]]"), plain_line("b"))
     place.run_range("request_videos", "m.a", "m.b")
-    assert place.requests("new_scripts_sensor") == ()
+    assert place.requests("new_scripts_sensor") == []
 
 
 def test_rows_of_a_living_run_are_left_to_it(place: Place) -> None:
@@ -175,6 +175,56 @@ def test_a_download_is_not_handed_over_twice_at_once(place: Place) -> None:
     settle(place)
     assert any(r.job_name == "download_videos" for r in place.requests("video_info_sensor"))
     assert not any(r.job_name == "download_videos" for r in place.requests("video_info_sensor"))
+
+
+def test_doubt_raises_a_check_and_a_persons_word_lowers_it(place: Place) -> None:
+    place.put_valid_manifest("m", plain_line("a"))
+    place.akool.emulator.faults.add(Fault(kind="drop", on="POST */talkingavatar/create", next=1))
+    place.run("request_videos", partition_key="m.a")
+    result = place.tick("video_info_sensor")
+    (doubt,) = (e for e in result.asset_events if e.asset_key == dg.AssetKey("video_requests"))
+    assert isinstance(doubt, dg.AssetCheckEvaluation)
+    assert not doubt.passed
+    assert "10 credits may have been charged" in str(doubt.description)
+    assert "m.a" in str(doubt.metadata["which"].value)
+
+    again = place.tick("video_info_sensor", cursor=result.cursor)
+    assert again.asset_events == []
+
+    with place.ledger() as ledger:
+        (attempt,) = ledger.attempts.in_states(kind=Kind.VIDEO, states=[State.IN_DOUBT])
+        ledger.attempts.allow_paying_again(attempt.id, by="person:kim")
+    settled = place.tick("video_info_sensor", cursor=again.cursor)
+    assert all(event.passed for event in settled.asset_events)  # type: ignore[union-attr]
+
+
+def test_the_alarm_comes_48_hours_before_a_link_dies(place: Place) -> None:
+    place.put_valid_manifest("m", plain_line("a"))
+    place.run("request_videos", partition_key="m.a")
+    settle(place)
+    place.tick("video_info_sensor")
+    with place.ledger() as ledger:
+        (video,) = ledger.attempts.in_states(kind=Kind.VIDEO, states=[State.COMPLETED])
+        dies = video.url_expires_at or 0.0
+        early, late = (evaluate_all(ledger, now=dies - hours * 3600) for hours in (48.1, 47.9))
+        assert all(evaluation.passed for evaluation in early)
+        assert not late[-1].passed
+        assert late[-1].severity is dg.AssetCheckSeverity.WARN
+
+        ledger.attempts.expire(video.id, reason="link died", advice=None)
+        lost = evaluate_all(ledger, now=dies)[-1]
+        assert lost.severity is dg.AssetCheckSeverity.ERROR
+        assert "1 videos were made and paid for" in str(lost.description)
+
+
+def test_checks_can_be_run_like_any_other(place: Place) -> None:
+    result = dg.materialize(
+        [*place.definitions.assets, *CHECKS],  # type: ignore[misc]
+        selection=dg.AssetSelection.checks(*CHECKS),
+        instance=place.instance,
+        resources=place.definitions.resources,
+    )
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True] * 3
 
 
 def test_an_edited_row_does_not_fetch_what_was_asked_for_before(place: Place) -> None:

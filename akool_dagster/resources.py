@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from akool_dagster.akool import AkoolClient, ApiKey, AvatarSource, ClientLogin
+from akool_dagster.akool import AkoolClient, ApiKey, AvatarSource, ClientLogin, Timeouts
 from akool_dagster.batch.avatar_book import AvatarBook
 from akool_dagster.batch.prices import PriceBook
 from akool_dagster.batch.tools import Rules, Tools
@@ -77,8 +77,11 @@ class AkoolResource(dg.ConfigurableResource):
         return bool(self.api_key or (self.client_id and self.client_secret))
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[AkoolClient]:
+    def open(self, *, timeouts: Timeouts | None = None) -> Iterator[AkoolClient]:
         """Opens a client for as long as the block lasts.
+
+        Args:
+            timeouts: How long a call may take; the client's own choice by default.
 
         Yields:
             The client.
@@ -86,7 +89,7 @@ class AkoolResource(dg.ConfigurableResource):
         Raises:
             dagster.Failure: No credential is set.
         """
-        with AkoolClient(self._credential(), base_url=self.base_url) as client:
+        with AkoolClient(self._credential(), base_url=self.base_url, timeouts=timeouts) as client:
             yield client
 
     def rules(self) -> Rules:
@@ -121,7 +124,11 @@ class AkoolResource(dg.ConfigurableResource):
 
 @contextlib.contextmanager
 def open_tools(
-    akool: AkoolResource, ledger: LedgerResource, storage: StorageResource
+    akool: AkoolResource,
+    ledger: LedgerResource,
+    storage: StorageResource,
+    *,
+    timeouts: Timeouts | None = None,
 ) -> Iterator[Tools]:
     """Opens everything that the steps of a batch work with.
 
@@ -129,12 +136,17 @@ def open_tools(
         akool: AKOOL.
         ledger: The ledger.
         storage: The data root.
+        timeouts: How long a call to AKOOL may take; the client's own choice by default.
 
     Yields:
         The tools; their connections are closed at the end of the block.
     """
     root = storage.open()
-    with akool.open() as client, ledger.open() as book, Downloader() as downloader:
+    with (
+        akool.open(timeouts=timeouts) as client,
+        ledger.open() as book,
+        Downloader() as downloader,
+    ):
         yield Tools(
             client=client,
             ledger=book,

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import dagster as dg
 
+from akool_dagster.akool import Timeouts
 from akool_dagster.assets.checks import evaluate_all
 from akool_dagster.automation.failing_runs import mark_failed_runs
 from akool_dagster.automation.jobs import download_videos, write_results
@@ -17,8 +18,13 @@ from akool_dagster.manifest import read_scripts
 from akool_dagster.partitions import manifest_of
 from akool_dagster.resources import AkoolResource, LedgerResource, StorageResource, open_tools
 
-TICK_SECONDS = 40.0
-"""A tick must be over well before Dagster's limit of 60 seconds."""
+TICK_SECONDS = 30.0
+"""No look begins later in a tick, which must be over well before Dagster's limit of 60 seconds."""
+
+PATIENCE = Timeouts(connect_seconds=5.0, read_seconds=8.0, total_seconds=10.0)
+"""A look of a tick gives up sooner than one of a run; the next tick looks again."""
+
+_THREADS = 8
 
 FIRST_PAUSE_SECONDS = 300.0
 LONGEST_PAUSE_SECONDS = 6 * 3600.0
@@ -58,7 +64,7 @@ def build_video_info_sensor(*, max_scripts_per_run: int) -> dg.SensorDefinition:
             return dg.SkipReason("No AKOOL credential is set (AKOOL_API_KEY): nothing to ask.")
         instance = context.instance
         all_keys = list(instance.get_dynamic_partitions("scripts"))
-        with open_tools(akool, ledger, storage) as tools:
+        with open_tools(akool, ledger, storage, timeouts=PATIENCE) as tools:
             settled = _settle(tools)
             busy = busy_keys(instance, all_keys, signs=tools.ledger.run_signs)
             requests = [
@@ -101,8 +107,10 @@ def _settle(tools: Tools) -> int:
     """Asks for what is due; a process that died leaves its doubt and its voices to this."""
     tools.ledger.attempts.doubt_the_abandoned()
     until = tools.clock() + TICK_SECONDS
-    settled = settle_due(tools, kind=Kind.VIDEO, limit=_LOOKS_PER_TICK, until=until)
-    settle_due(tools, kind=Kind.VOICE, limit=_LOOKS_PER_TICK, until=until)
+    settled = settle_due(
+        tools, kind=Kind.VIDEO, limit=_LOOKS_PER_TICK, until=until, threads=_THREADS
+    )
+    settle_due(tools, kind=Kind.VOICE, limit=_LOOKS_PER_TICK, until=until, threads=_THREADS)
     return len(settled)
 
 

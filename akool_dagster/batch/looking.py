@@ -1,6 +1,7 @@
 """Asks AKOOL how an accepted job is doing and writes the answer into the ledger."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 
 from akool_dagster.akool import (
     AccountStopped,
@@ -150,23 +151,29 @@ def _credits(job: Audio | Video) -> float | None:
     return job.deduction_credit if isinstance(job, Audio) else job.deducted_credits
 
 
-def settle_due(tools: Tools, *, kind: Kind, limit: int, until: float) -> list[Attempt]:
+def settle_due(
+    tools: Tools, *, kind: Kind, limit: int, until: float, threads: int = 1
+) -> list[Attempt]:
     """Looks at the jobs that are due, longest due first.
 
     Args:
         tools: What the batch works with.
         kind: Voices or videos.
         limit: At most so many.
-        until: Stop when this time is reached; the rest stays due.
+        until: Begin no look after this time; the rest stays due.
+        threads: Looks at once.
 
     Returns:
         The attempts that are no longer accepted now.
     """
-    settled: list[Attempt] = []
-    for attempt in tools.ledger.attempts.due_looks(kind=kind, now=tools.clock(), limit=limit):
-        if tools.clock() >= until:
-            break
-        seen = look(tools, attempt)
-        if seen.state is not State.ACCEPTED:
-            settled.append(seen)
-    return settled
+    due = tools.ledger.attempts.due_looks(kind=kind, now=tools.clock(), limit=limit)
+
+    def look_in_time(attempt: Attempt) -> Attempt:
+        return look(tools, attempt) if tools.clock() < until else attempt
+
+    if threads == 1 or len(due) <= 1:
+        seen = [look_in_time(attempt) for attempt in due]
+    else:
+        with ThreadPoolExecutor(threads, thread_name_prefix="akool-look") as pool:
+            seen = list(pool.map(look_in_time, due))
+    return [attempt for attempt in seen if attempt.state is not State.ACCEPTED]

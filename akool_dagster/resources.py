@@ -10,7 +10,7 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from akool_dagster.akool import AkoolClient, ApiKey, AvatarSource, ClientLogin, Timeouts
+from akool_dagster.akool import AkoolClient, AvatarSource, Credential, Timeouts, choose_credential
 from akool_dagster.batch.avatar_book import AvatarBook
 from akool_dagster.batch.prices import PriceBook
 from akool_dagster.batch.tools import Rules, Tools
@@ -109,11 +109,15 @@ class AkoolResource(dg.ConfigurableResource):
             render_deadline_seconds=self.render_deadline_hours * 3600,
         )
 
-    def _credential(self) -> ApiKey | ClientLogin:
-        if self.api_key:
-            return ApiKey(self.api_key)
-        if self.client_id and self.client_secret:
-            return ClientLogin(self.client_id, self.client_secret)
+    def _credential(self) -> Credential:
+        try:
+            credential = choose_credential(
+                api_key=self.api_key, client_id=self.client_id, client_secret=self.client_secret
+            )
+        except ValueError as error:
+            raise dg.Failure(f"{error} Nothing was sent.", allow_retries=False) from error
+        if credential is not None:
+            return credential
         raise dg.Failure(
             "No AKOOL credential is set. Set AKOOL_API_KEY (or AKOOL_CLIENT_ID and "
             "AKOOL_CLIENT_SECRET) and start Dagster again, or rehearse on the emulator with "

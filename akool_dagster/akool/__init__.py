@@ -2,7 +2,12 @@
 
 from akool_dagster.akool.client import AkoolClient
 from akool_dagster.akool.codes import CODES, HTTP_REFUSALS, CodeClass, Meaning, describe_code
-from akool_dagster.akool.credentials import ApiKey, ClientLogin, Credential
+from akool_dagster.akool.credentials import (
+    ApiKey,
+    ClientLogin,
+    Credential,
+    choose_credential,
+)
 from akool_dagster.akool.errors import (
     AccountStopped,
     AkoolError,
@@ -75,5 +80,6 @@ __all__ = [
     "VideoRequest",
     "Voice",
     "VoiceCloneRequest",
+    "choose_credential",
     "describe_code",
 ]

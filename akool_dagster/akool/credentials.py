@@ -67,6 +67,31 @@ class KeyHeader(AuthBase):
         return r
 
 
+def choose_credential(
+    *, api_key: str | None, client_id: str | None, client_secret: str | None
+) -> "Credential | None":
+    """Takes the key where there is one, else the log-in.
+
+    AKOOL prefers a token when both are sent (docs: authentication page), so only one ever is.
+
+    Args:
+        api_key: Sent as ``x-api-key``.
+        client_id: For the log-in.
+        client_secret: For the log-in.
+
+    Returns:
+        The credential, None when nothing is complete.
+
+    Raises:
+        ValueError: A value cannot be a credential, for example because it holds a line break.
+    """
+    if api_key:
+        return ApiKey(api_key)
+    if client_id and client_secret:
+        return ClientLogin(client_id, client_secret)
+    return None
+
+
 class BearerHeader(AuthBase):
     """Signs a request with a token.
 

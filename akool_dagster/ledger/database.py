@@ -103,7 +103,7 @@ def open_engine(url: str) -> sa.Engine:
     """
     address = sa.make_url(url)
     if address.get_backend_name() == "sqlite" and address.database:
-        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder(Path(address.database).parent)
     try:
         engine = sa.create_engine(address)
     except ModuleNotFoundError as error:
@@ -122,6 +122,16 @@ def open_engine(url: str) -> sa.Engine:
             "Nothing is sent to AKOOL without it; check AKOOL_LEDGER."
         ) from error
     return engine
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(
+            f"The ledger's folder {folder} cannot be made: {error.strerror}. Nothing is sent to "
+            "AKOOL without a ledger; check AKOOL_DATA and AKOOL_LEDGER."
+        ) from error
 
 
 def _plain(error: SQLAlchemyError) -> str:

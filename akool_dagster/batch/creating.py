@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from akool_dagster.akool import (
     AccountStopped,
     AkoolError,
@@ -41,12 +43,19 @@ TOO_FREQUENT_TRIES = 20
 TOO_FREQUENT = 1005
 """AKOOL's code for it (docs: error-code page); a gateway's HTTP 429 is filed under it as well."""
 
+KEEPING_PAUSES = (0.2, 1.0, 4.0, 15.0, 30.0)
+"""Seconds between tries to write AKOOL's id into a ledger that cannot be written."""
+
 _TAKEN_SECONDS = 1.0
 _LONGEST_SLOT_PAUSE_SECONDS = 2.0
 
 
 Step = Literal["open", "send", "stay"]
 """What to do about a content: open its next attempt, send the open one, or leave it as it is."""
+
+
+class IdNotKept(Exception):
+    """AKOOL accepted a create, and the ledger could not be written; the text holds the id."""
 
 
 class Accepted(Protocol):
@@ -234,13 +243,33 @@ def _send(tools: Tools, wish: Wish, attempt: Attempt) -> Attempt:
         )
         raise
     tools.pace.went_through()
-    # Last resort for a ledger that cannot be written at this moment: the id stands in the log.
-    logger.info("%s attempt %d accepted as %s", wish.kind.value, attempt.id, accepted.id)
-    return tools.ledger.attempts.accept(
-        attempt.id,
-        remote_id=accepted.id,
-        next_look_at=first_look(tools, kind=wish.kind),
-        answer=accepted.raw,
+    return _keep_id(tools, attempt, accepted)
+
+
+def _keep_id(tools: Tools, attempt: Attempt, accepted: Accepted) -> Attempt:
+    """Makes AKOOL's id durable; this is the one write that must not be given up quickly."""
+    for pause in KEEPING_PAUSES:
+        try:
+            return tools.ledger.attempts.accept(
+                attempt.id,
+                remote_id=accepted.id,
+                next_look_at=first_look(tools, kind=attempt.kind),
+                answer=accepted.raw,
+            )
+        except SQLAlchemyError as error:
+            # The id now stands in the log as well, should the ledger stay closed.
+            logger.critical(
+                "AKOOL accepted %s attempt %d as %s, and the ledger cannot be written (%s).",
+                attempt.kind.value,
+                attempt.id,
+                accepted.id,
+                type(error).__name__,
+            )
+            tools.sleep(pause)
+    raise IdNotKept(
+        f"AKOOL accepted this {attempt.kind.value} as {accepted.id}, and the ledger could not be "
+        "written. Make room on its disk, then say `akool-dagster resolve KEY "
+        f"--{attempt.kind.value}-id {accepted.id}` once the row is in doubt."
     )
 
 

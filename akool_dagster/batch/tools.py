@@ -53,6 +53,7 @@ class Tools:
         prices: What creates cost so far.
         pace: Slows all creates down when AKOOL says "too frequent".
         clock: Gives the time in seconds since 1970 UTC.
+        sleep: Waits for seconds.
         randomness: Spreads waiting times.
     """
 
@@ -65,4 +66,5 @@ class Tools:
     prices: PriceBook = field(default_factory=PriceBook)
     pace: Pace = field(default_factory=Pace)
     clock: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
     randomness: random.Random = field(default_factory=random.Random)

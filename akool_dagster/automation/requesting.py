@@ -112,10 +112,7 @@ def build_requesting(
     ) -> list[dg.RunRequest] | dg.SkipReason:
         if not akool.has_credential:
             return dg.SkipReason(_NO_CREDENTIAL)
-        requests = list(
-            plan_requests(context.instance, ledger=ledger, storage=storage, longest=longest)
-        )
-        return requests or dg.SkipReason("Every script was asked for before.")
+        return _requests_or_reason(context.instance, ledger, storage, longest=longest)
 
     @dg.schedule(
         name="scheduled_batch",
@@ -133,9 +130,13 @@ def build_requesting(
     ) -> list[dg.RunRequest] | dg.SkipReason:
         if not akool.has_credential:
             return dg.SkipReason(_NO_CREDENTIAL)
-        requests = list(
-            plan_requests(context.instance, ledger=ledger, storage=storage, longest=longest)
-        )
-        return requests or dg.SkipReason("Every script was asked for before.")
+        return _requests_or_reason(context.instance, ledger, storage, longest=longest)
 
     return new_scripts_sensor, scheduled_batch
+
+
+def _requests_or_reason(
+    instance: dg.DagsterInstance, ledger: LedgerResource, storage: StorageResource, *, longest: int
+) -> list[dg.RunRequest] | dg.SkipReason:
+    requests = list(plan_requests(instance, ledger=ledger, storage=storage, longest=longest))
+    return requests or dg.SkipReason("Every script was asked for before.")

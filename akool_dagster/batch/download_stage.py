@@ -1,10 +1,10 @@
 """The stage ``downloaded_videos``: the row's finished video is waited for and saved."""
 
 from akool_dagster.batch import wording
-from akool_dagster.batch.looking import look
 from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
 from akool_dagster.batch.saving import NotSaved, is_saved, save
 from akool_dagster.batch.tools import Tools
+from akool_dagster.batch.waiting import wait_for
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 from akool_dagster.manifest import ScriptRow
 from akool_dagster.media import UnplayableMedia, data_uri, poster_frame
@@ -39,34 +39,14 @@ def download_stage(tools: Tools, row: ScriptRow, *, waiting_since: float) -> Out
     if attempt.state is State.SENDING:
         tools.ledger.attempts.doubt_the_abandoned()
         return Later(at=tools.clock() + 1.0)
-    if attempt.state is State.ACCEPTED:
-        if (attempt.next_look_at or 0.0) > tools.clock():
-            return _wait(tools, row, attempt, waiting_since=waiting_since)
-        attempt = look(tools, attempt)
-        if attempt.state is State.ACCEPTED:
-            return _wait(tools, row, attempt, waiting_since=waiting_since)
-    if attempt.state in (State.COMPLETED, State.SAVED):
-        return _finished(tools, row, delivery, attempt)
-    if attempt.state is State.FAILED:
-        tools.ledger.deliveries.failure_shown(delivery.id, attempt_id=attempt.id)
-    return wording.from_attempt(attempt, key=row.key, stage=_STAGE)
-
-
-def _wait(
-    tools: Tools, row: ScriptRow, attempt: Attempt, *, waiting_since: float
-) -> Outcome | Later:
-    if tools.clock() - waiting_since < tools.rules.render_deadline_seconds:
-        return Later(at=attempt.next_look_at or tools.clock())
-    hours = tools.rules.render_deadline_seconds / 3600
-    return wording.trouble(
-        Trouble.LATER,
-        f"AKOOL has not finished this video within {hours:g} hours. It is not lost: "
-        "video_info_sensor goes on asking and saves it when it is there.",
-        key=row.key,
-        stage=_STAGE,
-        advice="Leave video_info_sensor switched on, or materialize this asset again later.",
-        facts=wording.attempt_facts(attempt),
-    )
+    seen = wait_for(tools, attempt, key=row.key, stage=_STAGE, waiting_since=waiting_since)
+    if not isinstance(seen, Attempt):
+        return seen
+    if seen.state in (State.COMPLETED, State.SAVED):
+        return _finished(tools, row, delivery, seen)
+    if seen.state is State.FAILED:
+        tools.ledger.deliveries.failure_shown(delivery.id, attempt_id=seen.id)
+    return wording.from_attempt(seen, key=row.key, stage=_STAGE)
 
 
 def _finished(tools: Tools, row: ScriptRow, delivery: Delivery, attempt: Attempt) -> Outcome:

@@ -3,11 +3,11 @@
 from akool_dagster.akool import ClonedSpeechRequest, SpeechRequest
 from akool_dagster.batch import wording
 from akool_dagster.batch.creating import Accepted, NotRequested, Wish, create
-from akool_dagster.batch.looking import look
 from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
 from akool_dagster.batch.prices import speech_seconds
 from akool_dagster.batch.saving import NotSaved, is_saved, save, save_given
 from akool_dagster.batch.tools import Tools
+from akool_dagster.batch.waiting import wait_for
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 from akool_dagster.manifest import ScriptRow
 
@@ -15,7 +15,7 @@ _STAGE = Stage.VOICE
 
 
 def voice_stage(
-    tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float
+    tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float, waiting_since: float
 ) -> Outcome | Later:
     """Carries a row's voice one step on.
 
@@ -24,6 +24,7 @@ def voice_stage(
         row: The row.
         run_id: The Dagster run that asks.
         run_began_at: When it began.
+        waiting_since: When this run began to wait for this row's voice.
 
     Returns:
         The outcome once the voice is saved or cannot be had, else when to look again.
@@ -38,7 +39,12 @@ def voice_stage(
         return step
     if isinstance(step, NotRequested):
         return wording.not_requested(step, key=row.key, stage=_STAGE)
-    return _follow(tools, row, delivery, step)
+    seen = wait_for(tools, step, key=row.key, stage=_STAGE, waiting_since=waiting_since)
+    if not isinstance(seen, Attempt):
+        return seen
+    if seen.state in (State.COMPLETED, State.SAVED):
+        return _finished(tools, row, delivery, seen)
+    return wording.from_attempt(seen, key=row.key, stage=_STAGE)
 
 
 def _given(tools: Tools, row: ScriptRow, delivery: Delivery, *, url: str) -> Outcome:
@@ -60,32 +66,6 @@ def _given(tools: Tools, row: ScriptRow, delivery: Delivery, *, url: str) -> Out
         stage=_STAGE,
         text="Audio was saved before; nothing was done." if reused else "Audio saved.",
         facts={"way": "given link", "voice_url": url, **wording.file_facts(delivery)},
-    )
-
-
-def _follow(tools: Tools, row: ScriptRow, delivery: Delivery, attempt: Attempt) -> Outcome | Later:
-    if attempt.state is State.ACCEPTED:
-        if (attempt.next_look_at or 0.0) > tools.clock():
-            return Later(at=attempt.next_look_at or 0.0)
-        attempt = look(tools, attempt)
-        if attempt.state is State.ACCEPTED:
-            return _still_waiting(tools, row, attempt)
-    if attempt.state in (State.COMPLETED, State.SAVED):
-        return _finished(tools, row, delivery, attempt)
-    return wording.from_attempt(attempt, key=row.key, stage=_STAGE)
-
-
-def _still_waiting(tools: Tools, row: ScriptRow, attempt: Attempt) -> Outcome | Later:
-    waited = tools.clock() - (attempt.answered_at or 0.0)
-    if waited < tools.rules.render_deadline_seconds:
-        return Later(at=attempt.next_look_at or tools.clock())
-    return wording.trouble(
-        Trouble.LATER,
-        f"AKOOL has worked on this voice for {waited / 3600:.1f} hours without an end.",
-        key=row.key,
-        stage=_STAGE,
-        advice="Materialize the row again to go on waiting; it is not asked for anew.",
-        facts=wording.attempt_facts(attempt),
     )
 
 

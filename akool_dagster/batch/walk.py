@@ -199,7 +199,15 @@ class Walk:
             )
 
     def _stage(self, walker: _Walker, stage: Stage) -> Outcome | Later:
-        if stage is Stage.DOWNLOAD:
-            return download_stage(self._tools, walker.row, waiting_since=walker.waiting_since)
-        step = voice_stage if stage is Stage.VOICE else video_stage
-        return step(self._tools, walker.row, run_id=self._run_id, run_began_at=self._began_at)
+        tools, row = self._tools, walker.row
+        if stage is Stage.VOICE:
+            return voice_stage(
+                tools,
+                row,
+                run_id=self._run_id,
+                run_began_at=self._began_at,
+                waiting_since=walker.waiting_since,
+            )
+        if stage is Stage.VIDEO:
+            return video_stage(tools, row, run_id=self._run_id, run_began_at=self._began_at)
+        return download_stage(tools, row, waiting_since=walker.waiting_since)

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from akool_dagster.ledger import Attempt, Kind, Ledger, State
 
-ALARM_SECONDS = 48 * 3600.0
-"""How long before its link dies a finished video that is not saved raises the alarm."""
+ALARM_SECONDS = 48 * 3600.0 + 300.0
+"""How long before its link dies a finished video that is not saved raises the alarm.
+
+48 hours, and as long as a tick of the sensor that looks may be late.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,11 +6,11 @@ from typing import Any
 
 from akool_dagster.batch.creating import NotRequested
 from akool_dagster.batch.outcomes import Outcome, Stage, Trouble
-from akool_dagster.ledger import Attempt, Delivery, State
+from akool_dagster.ledger import Attempt, Delivery, Kind, State
 
 _DOUBT_ADVICE = (
     "Nothing is sent again by itself. Look the {kind} up on AKOOL's site, then say "
-    "`akool-dagster resolve {key} --video-id ID`, `--not-created` or `--pay-again`."
+    "`akool-dagster resolve {key}{option}` with `--{kind}-id ID`, `--not-created` or `--pay-again`."
 )
 
 
@@ -107,7 +107,9 @@ def from_attempt(attempt: Attempt, *, key: str, stage: Stage) -> Outcome:
             trouble=Trouble.DOUBT,
             text=f"It is not known whether AKOOL accepted the {kind}: {attempt.reason}",
             cost=cost(attempt),
-            advice=_DOUBT_ADVICE.format(kind=kind, key=key),
+            advice=_DOUBT_ADVICE.format(
+                kind=kind, key=key, option=" --voice" if kind == Kind.VOICE.value else ""
+            ),
             facts=attempt_facts(attempt),
         )
     verb = {State.REFUSED: "was refused", State.FAILED: "failed"}.get(attempt.state, "expired")

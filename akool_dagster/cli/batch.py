@@ -1,21 +1,45 @@
 """One batch from the terminal: validate, make, write the results, sum up."""
 
-import functools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import click
 from rich.console import Console
 
-from akool_dagster.batch.row_status import RowStatus, Standing
-from akool_dagster.cli.dagster_runs import Runner
+from akool_dagster.batch.row_status import RowStatus, Standing, row_statuses
+from akool_dagster.cli.dagster_runs import EndedRun, Runner
 from akool_dagster.cli.exits import Exit, exit_code, stop
 from akool_dagster.cli.progress import progress_bars
-from akool_dagster.cli.status import rows_table, statuses_of
-from akool_dagster.ledger import Ledger
+from akool_dagster.cli.tables import in_words, is_here, rows_table, stop_in_words
+from akool_dagster.ledger import AccountStop, Ledger
+from akool_dagster.manifest import read_scripts
 from akool_dagster.storage import Storage
+
+_ROWS_SHOWN = 50
 
 _WITH_PERSON = frozenset({Standing.REFUSED, Standing.FAILED, Standing.EXPIRED})
 _TO_WAIT_FOR = frozenset({Standing.REQUESTED, Standing.FINISHED})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What became of a batch.
+
+    Attributes:
+        rows: All rows of its manifests as they stand now.
+        code: The exit code that they mean.
+        told: What the runs said about rows that did not get through, by key.
+        account_stop: The stop of the account that is in force, if any.
+        had_work: Whether there was anything to ask for or to wait for.
+        results: The manifests whose results are written.
+    """
+
+    rows: Sequence[RowStatus]
+    code: Exit
+    told: dict[str, str] = field(default_factory=dict)
+    account_stop: AccountStop | None = None
+    had_work: bool = True
+    results: Sequence[str] = ()
 
 
 def make_videos(
@@ -26,7 +50,7 @@ def make_videos(
     manifests: Sequence[str],
     failed_too: bool,
     console: Console,
-) -> tuple[list[RowStatus], Exit]:
+) -> Batch:
     """Makes what is missing of some manifests and waits for it.
 
     Args:
@@ -38,25 +62,39 @@ def make_videos(
         console: Where progress is shown.
 
     Returns:
-        All rows of the manifests as they stand afterwards, and the exit code that they mean.
+        The batch.
     """
     for name in manifests:
         ended = runner.validate(name)
         if not ended.success:
             stop(ended.message)
-    read = functools.partial(_read, ledger, storage, manifests)
+    scripts = [row for name in manifests for row in read_scripts(storage.scripts_path(name)).rows()]
+
+    def read() -> list[RowStatus]:
+        return row_statuses(ledger, scripts)
+
     keys = keys_to_make(read(), failed_too=failed_too)
+    told: dict[str, str] = {}
     if keys:
-        with progress_bars(read, console=console):
-            messages = [run.message for run in runner.generate(keys) if not run.success]
-        for message in messages:
-            click.echo(message, err=True)
-    else:
-        console.print("Every script was asked for before: nothing is sent and nothing is spent.")
-    runner.write_results(manifests)
-    rows = read()
-    is_stopped = ledger.account.open_stop() is not None
-    return rows, exit_code(rows, account_stopped=is_stopped)
+        try:
+            with progress_bars(read, console=console):
+                runs = list(runner.generate(keys))
+        except KeyboardInterrupt:
+            return Batch(rows=read(), code=Exit.INTERRUPTED)
+        told = _listen(runs)
+    written = _write_results(runner, manifests)
+    rows, account_stop = read(), ledger.account.open_stop()
+    code = exit_code(rows, account_stopped=account_stop is not None)
+    if code is Exit.DONE and len(written) < len(manifests):
+        code = Exit.SOME_FAILED
+    return Batch(
+        rows=rows,
+        code=code,
+        told=told,
+        account_stop=account_stop,
+        had_work=bool(keys),
+        results=written,
+    )
 
 
 def keys_to_make(rows: Iterable[RowStatus], *, failed_too: bool) -> list[str]:
@@ -78,19 +116,76 @@ def keys_to_make(rows: Iterable[RowStatus], *, failed_too: bool) -> list[str]:
     ]
 
 
-def sum_up(rows: Sequence[RowStatus], *, storage: Storage, console: Console) -> None:
+def sum_up(batch: Batch, *, storage: Storage, console: Console, offer_failed: bool = False) -> None:
     """Shows what became of the rows and where the files are.
 
     Args:
-        rows: The rows.
+        batch: The batch.
         storage: Holds the files.
         console: Where to show it.
+        offer_failed: Whether to name the command that asks for failed rows once more.
     """
-    console.print(rows_table(rows))
-    saved = sum(row.standing is Standing.SAVED for row in rows)
-    console.print(f"{saved} of {len(rows)} videos are in {storage.root / 'videos'}")
-    console.print(f"The results are in {storage.root / 'results'}")
+    if batch.code is Exit.INTERRUPTED:
+        console.print(
+            f"Interrupted. What was sent is written down ({in_words(batch.rows)}); the same "
+            "command goes on from there and sends nothing twice.",
+            soft_wrap=True,
+        )
+        return
+    if not batch.had_work:
+        console.print("Nothing is left to ask for: nothing was sent and nothing was spent.")
+    shown = _worth_showing(batch.rows)
+    if shown:
+        console.print(rows_table(shown, told=batch.told))
+    saved = sum(is_here(row) for row in batch.rows)
+    lines = [f"{saved} of {len(batch.rows)} videos are in {storage.root / 'videos'}"]
+    lines += [f"The results are in {storage.results_path(name, '.csv')}" for name in batch.results]
+    if batch.account_stop is not None:
+        lines.append(stop_in_words(batch.account_stop))
+    elif offer_failed:
+        lines += _offers(batch)
+    console.print("\n".join(lines), soft_wrap=True)
 
 
-def _read(ledger: Ledger, storage: Storage, manifests: Sequence[str]) -> list[RowStatus]:
-    return [row for name in manifests for row in statuses_of(ledger, storage, name)]
+def _offers(batch: Batch) -> list[str]:
+    left = [row for row in batch.rows if row.standing in _WITH_PERSON]
+    names = dict.fromkeys(row.row.manifest for row in left)
+    return [
+        f"Rows that AKOOL refused or failed are left alone; to ask for them once more, which is "
+        f"paid again: akool-dagster run {name} --failed"
+        for name in names
+    ]
+
+
+def _worth_showing(rows: Sequence[RowStatus]) -> Sequence[RowStatus]:
+    """Leaves good rows out where there are many."""
+    if len(rows) <= _ROWS_SHOWN:
+        return rows
+    bad = [row for row in rows if not is_here(row)]
+    if len(bad) > _ROWS_SHOWN:
+        click.echo(
+            f"Shown are {_ROWS_SHOWN} of {len(bad)} rows without a video; all of them: "
+            f"akool-dagster status {bad[0].row.manifest}",
+            err=True,
+        )
+    return bad[:_ROWS_SHOWN]
+
+
+def _listen(runs: Iterable[EndedRun]) -> dict[str, str]:
+    """Collects what runs said about rows, and passes on what they said about themselves."""
+    told: dict[str, str] = {}
+    for run in runs:
+        told.update(run.told)
+        if not run.success and not run.told:
+            click.echo(run.message, err=True)
+    return told
+
+
+def _write_results(runner: Runner, manifests: Sequence[str]) -> list[str]:
+    written = []
+    for name, run in zip(manifests, runner.write_results(manifests), strict=True):
+        if run.success:
+            written.append(name)
+        else:
+            click.echo(f"The results of {name} could not be written: {run.message}", err=True)
+    return written

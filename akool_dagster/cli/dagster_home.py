@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from akool_dagster.cli.exits import stop
+from akool_dagster.cli.workplace import local_folder
 from akool_dagster.settings import Settings
 
 _DAGSTER_YAML = """\
@@ -36,16 +38,30 @@ def use_dagster_home(settings: Settings) -> Path:
         settings: Say where the data is and which service is used.
 
     Returns:
-        The folder, which the environment names from now on.
+        The folder, which the environment names from now on. Ends the command when Dagster
+        cannot use it.
     """
     named = os.environ.get("DAGSTER_HOME")
     if named:
-        return Path(named)
-    data = Path("data" if "://" in settings.data else settings.data)
-    home = (data / "dagster_home" / settings.service).absolute()
-    home.mkdir(parents=True, exist_ok=True)
-    yaml = home / "dagster.yaml"
-    if not yaml.exists():
-        yaml.write_text(_DAGSTER_YAML, encoding="utf-8")
+        return _checked(Path(named))
+    home = local_folder(settings) / "dagster_home" / settings.service
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        yaml = home / "dagster.yaml"
+        if not yaml.exists():
+            yaml.write_text(_DAGSTER_YAML, encoding="utf-8")
+    except OSError as error:
+        stop(f"Dagster's own folder cannot be made: {error}. Check AKOOL_DATA. Nothing was sent.")
     os.environ["DAGSTER_HOME"] = str(home)
+    return home
+
+
+def _checked(home: Path) -> Path:
+    """Refuses what Dagster would refuse with a trace."""
+    if not (home.is_absolute() and home.is_dir()):
+        stop(
+            f"DAGSTER_HOME={home} is not the absolute path of a folder that exists. Make the "
+            "folder, or unset DAGSTER_HOME to have one made under the data root. Nothing was asked "
+            "for."
+        )
     return home

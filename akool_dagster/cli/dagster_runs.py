@@ -1,7 +1,8 @@
 """Runs the project's jobs in this process; the Dagster UI shows them like any other run."""
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+import logging
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import dagster as dg
 
@@ -21,11 +22,13 @@ class EndedRun:
         run_id: Its id in Dagster.
         success: Whether all its rows got through.
         message: Why not.
+        told: What it said about rows that did not get through, by key.
     """
 
     run_id: str
     success: bool
     message: str
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 class Runner:
@@ -39,6 +42,9 @@ class Runner:
         self._settings = settings
         self._definitions = build_definitions(settings)
         self._instance = dg.DagsterInstance.get()
+        # Ctrl-C may arrive while a connection is being closed: SQLAlchemy passes it on, but would
+        # first print a trace.
+        logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
     def close(self) -> None:
         """Closes the instance."""
@@ -79,28 +85,57 @@ class Runner:
             tags = range_tags(first=stretch.first, last=stretch.last)
             yield self._execute("generate_videos", tags=tags)
 
-    def write_results(self, manifests: Iterable[str]) -> None:
+    def write_results(self, manifests: Iterable[str]) -> Iterator[EndedRun]:
         """Writes the results of manifests.
 
         Args:
             manifests: Their names.
+
+        Yields:
+            Each run when it is over.
         """
         for manifest in manifests:
-            self._execute("write_results", partition_key=manifest)
+            yield self._execute("write_results", partition_key=manifest)
 
     def _execute(
         self, job: str, *, partition_key: str | None = None, tags: dict[str, str] | None = None
     ) -> EndedRun:
-        result = self._definitions.resolve_job_def(job).execute_in_process(
-            instance=self._instance,
-            partition_key=partition_key,
-            tags=tags,
-            run_config=_QUIET,
-            raise_on_error=False,
-        )
+        """Runs a job to its end.
+
+        Raises:
+            KeyboardInterrupt: A person, or the system, wanted it stopped.
+        """
+        try:
+            result = self._definitions.resolve_job_def(job).execute_in_process(
+                instance=self._instance,
+                partition_key=partition_key,
+                tags=tags,
+                run_config=_QUIET,
+                raise_on_error=False,
+            )
+        except dg.DagsterExecutionInterruptedError as error:
+            raise KeyboardInterrupt from error
         failures = [event for event in result.all_events if event.is_step_failure]
-        messages = [_message(event) for event in failures]
-        return EndedRun(run_id=result.run_id, success=result.success, message="\n".join(messages))
+        if any(_is_interruption(event) for event in failures):
+            raise KeyboardInterrupt
+        return EndedRun(
+            run_id=result.run_id,
+            success=result.success,
+            message="\n".join(_message(event) for event in failures),
+            told={} if result.success else self._told(result.run_id),
+        )
+
+    def _told(self, run_id: str) -> dict[str, str]:
+        """Collects what the row assets wrote down about rows that did not get through."""
+        logs = self._instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
+        events = [entry.dagster_event for entry in logs if entry.dagster_event is not None]
+        notes = [event.asset_observation_data.asset_observation for event in events]
+        return {note.partition: note.description or "" for note in notes if note.partition}
+
+
+def _is_interruption(event: dg.DagsterEvent) -> bool:
+    error = event.step_failure_data.error
+    return error is not None and error.cls_name == dg.DagsterExecutionInterruptedError.__name__
 
 
 def _message(event: dg.DagsterEvent) -> str:

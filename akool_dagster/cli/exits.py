@@ -17,6 +17,8 @@ class Exit(IntEnum):
     BAD_INPUT = 2
     ACCOUNT_STOPPED = 3
     IN_DOUBT = 4
+    INTERRUPTED = 130
+    """Ctrl-C, as shells number it."""
 
 
 def stop(message: str, code: Exit = Exit.BAD_INPUT) -> NoReturn:
@@ -41,11 +43,12 @@ def exit_code(statuses: Iterable[RowStatus], *, account_stopped: bool) -> Exit:
         account_stopped: Whether AKOOL refuses the account.
 
     Returns:
-        What matters most: a stopped account, then doubt, then rows without a video.
+        Whether all is done; else what matters most: a stopped account, then doubt, then rows
+        without a video.
     """
     standings = {status.standing for status in statuses}
+    if standings <= {Standing.SAVED}:
+        return Exit.DONE
     if account_stopped:
         return Exit.ACCOUNT_STOPPED
-    if Standing.IN_DOUBT in standings:
-        return Exit.IN_DOUBT
-    return Exit.DONE if standings <= {Standing.SAVED} else Exit.SOME_FAILED
+    return Exit.IN_DOUBT if Standing.IN_DOUBT in standings else Exit.SOME_FAILED

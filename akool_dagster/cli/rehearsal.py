@@ -1,13 +1,16 @@
 """Sets this process up for the emulator: nothing of it can reach AKOOL or cost anything."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import akool_dagster
 from akool_dagster.cli.exits import stop
+from akool_dagster.cli.workplace import local_folder
 from akool_dagster.emulator import EmulatorConfig, RunningEmulator, serve
+from akool_dagster.settings import Settings
 from akool_dagster.storage import Storage
 
 PORT = 8790
@@ -20,27 +23,34 @@ _POLL_SECONDS = "0.5"
 
 
 @contextlib.contextmanager
-def emulator_for(data: str, *, speed: float = SPEED) -> Iterator[RunningEmulator]:
+def emulator_for(
+    settings: Settings, *, speed: float = SPEED, port: int = PORT
+) -> Iterator[RunningEmulator]:
     """Runs the emulator and points the environment of this process at it.
 
     Args:
-        data: The data root; the emulator keeps its own memory beside it.
+        settings: Name the data root; the emulator keeps its own memory beside it.
         speed: Virtual seconds per second.
+        port: Where it listens; with another one than the usual the samples' links lead nowhere.
 
     Yields:
-        The running emulator.
+        The running emulator. Ends the command when its port is taken.
     """
-    local = Path("data" if "://" in data else data)
-    config = EmulatorConfig(speed=speed, state_dir=str(local / "emulator"))
-    try:
-        with serve(config, port=PORT) as emulator:
-            point_at(emulator)
-            yield emulator
-    except OSError as error:
-        stop(
-            f"The emulator cannot listen on 127.0.0.1:{PORT}: {error}. Is another one running "
-            "(akool-dagster dev, demo or emulator)? Stop it first."
-        )
+    state = local_folder(settings) / "emulator"
+    config = EmulatorConfig(speed=speed, state_dir=str(state))
+    with contextlib.ExitStack() as stack:
+        try:
+            emulator = stack.enter_context(serve(config, port=port))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            stop(
+                f"Port {port} of this machine is taken, and the emulator needs it. Another "
+                "akool-dagster demo, dev or emulator may be running: stop it, then try again. "
+                "Nothing was started."
+            )
+        point_at(emulator)
+        yield emulator
 
 
 def point_at(emulator: RunningEmulator) -> None:

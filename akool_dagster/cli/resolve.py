@@ -1,84 +1,124 @@
 """``akool-dagster resolve``: a person's word on a request that is in doubt."""
 
 import getpass
+import os
 import time
+from collections.abc import Sequence
+from typing import Literal
 
 import click
 
 from akool_dagster.cli.exits import stop
-from akool_dagster.cli.workplace import ledger_or_stop, settings_or_stop, storage_or_stop
+from akool_dagster.cli.workplace import opened_ledger
 from akool_dagster.ledger import Attempt, Kind, Ledger, State
 from akool_dagster.manifest import ScriptRow, read_scripts
-from akool_dagster.storage import Storage, StorageError
+from akool_dagster.settings import load_settings
+from akool_dagster.storage import Storage, open_storage
+
+Word = Literal["taken", "not created", "pay again"]
+
+_NOT_SENT_YET = frozenset({State.PLANNED, State.RESERVED, State.SENDING})
 
 
 @click.command()
 @click.argument("keys", nargs=-1, required=True, metavar="KEY...")
 @click.option("--voice", is_flag=True, help="It is about the voice, not the video.")
-@click.option("--video-id", "akool_id", metavar="ID", help="AKOOL took it: this is its _id.")
+@click.option("--video-id", metavar="ID", help="AKOOL took the video: this is its _id.")
 @click.option("--voice-id", metavar="ID", help="AKOOL took the voice: this is its _id.")
 @click.option("--not-created", is_flag=True, help="AKOOL did not take it: nothing was charged.")
 @click.option("--pay-again", is_flag=True, help="Allow a new request; it may be charged again.")
 def resolve(
     keys: tuple[str, ...],
     voice: bool,
-    akool_id: str | None,
+    video_id: str | None,
     voice_id: str | None,
     not_created: bool,
     pay_again: bool,
 ) -> None:
-    """Settle the request of each script KEY (manifest.script_id), and record who said so."""
-    choices = [akool_id is not None, voice_id is not None, not_created, pay_again]
-    if sum(choices) != 1:
+    """Settle the request of each script KEY (manifest.script_id), and record who said so.
+
+    Sends nothing by itself. Either all the keys are settled or, when one of them cannot be, none.
+    """
+    if sum([video_id is not None, voice_id is not None, not_created, pay_again]) != 1:
         stop("Say exactly one of --video-id, --voice-id, --not-created and --pay-again.")
-    if len(keys) > 1 and (akool_id or voice_id):
-        stop("An id belongs to one script: name one KEY with it.")
-    settings = settings_or_stop()
-    storage = storage_or_stop(settings)
-    person = f"person:{getpass.getuser()}"
-    kind = Kind.VOICE if voice or voice_id else Kind.VIDEO
-    with ledger_or_stop(settings, actor=person) as ledger:
-        attempts = [(key, _attempt(ledger, storage, key, kind)) for key in keys]
-        for key, attempt in attempts:
-            if pay_again:
-                ledger.attempts.allow_paying_again(attempt.id, by=person)
-                said = "a new request is allowed and may be charged again; materialize it now"
-            elif not_created:
-                _not_created(ledger, attempt)
-                said = "settled as not created; materialize it again to ask for it"
-            else:
-                _taken(ledger, attempt, akool_id or voice_id or "")
-                said = "settled as accepted; it will be looked at and saved"
-            click.echo(f"{key}: {attempt.kind.value} attempt {attempt.number} {said}.")
+    if voice and video_id is not None:
+        stop("--voice is about the voice and --video-id about the video: say --voice-id ID.")
+    akool_id = video_id if video_id is not None else voice_id
+    _check_id(akool_id, keys)
+    word: Word = "pay again" if pay_again else "not created" if not_created else "taken"
+    kind = Kind.VOICE if voice or voice_id is not None else Kind.VIDEO
+    settings = load_settings()
+    storage = open_storage(settings.data)
+    person = f"person:{_user()}"
+    with opened_ledger(settings, actor=person) as ledger:
+        attempts = {key: _attempt(ledger, storage, key, kind) for key in dict.fromkeys(keys)}
+        for key, attempt in attempts.items():
+            _check_state(key, attempt, word)
+        if akool_id is not None:
+            _check_unused(ledger, kind, akool_id)
+        for key, attempt in attempts.items():
+            _settle(ledger, attempt, word, akool_id=akool_id or "", person=person)
+            click.echo(f"{key}: {kind.value} attempt {attempt.number} {_SAID[word]}")
+    manifests = dict.fromkeys(key.partition(".")[0] for key in attempts)
+    commands = " and ".join(f"akool-dagster run {name}" for name in manifests)
+    click.echo(f"To go on now: {commands}")
 
 
-def _taken(ledger: Ledger, attempt: Attempt, remote_id: str) -> None:
-    _must_be_in_doubt(attempt)
-    ledger.attempts.accept(
-        attempt.id,
-        remote_id=remote_id,
-        next_look_at=time.time(),
-        detail=f"AKOOL id {remote_id}, said by a person",
-    )
+_SAID = {
+    "taken": "is settled as accepted: the next run, or video_info_sensor, saves it.",
+    "not created": "is settled as not created: the next run or the schedule asks for it again.",
+    "pay again": "is given up: the next run or the schedule asks anew, which may be charged again.",
+}
 
 
-def _not_created(ledger: Ledger, attempt: Attempt) -> None:
-    _must_be_in_doubt(attempt)
-    ledger.attempts.refuse(
-        attempt.id,
-        code=None,
-        reason="A person found that AKOOL did not take it.",
-        advice="Materialize it again to ask for it.",
-        try_again=True,
-    )
-
-
-def _must_be_in_doubt(attempt: Attempt) -> None:
-    if attempt.state is not State.IN_DOUBT:
-        stop(
-            f"The {attempt.kind.value} attempt {attempt.number} is {attempt.state.value}, not in "
-            "doubt: nothing was changed. Only --pay-again applies to it."
+def _settle(ledger: Ledger, attempt: Attempt, word: Word, *, akool_id: str, person: str) -> None:
+    if word == "pay again":
+        ledger.attempts.allow_paying_again(attempt.id, by=person)
+    elif word == "not created":
+        ledger.attempts.refuse(
+            attempt.id,
+            code=None,
+            reason="A person found that AKOOL did not take it.",
+            advice="Materialize it again to ask for it.",
+            try_again=True,
         )
+    else:
+        ledger.attempts.accept(
+            attempt.id,
+            remote_id=akool_id,
+            next_look_at=time.time(),
+            detail=f"AKOOL id {akool_id}, said by a person",
+        )
+
+
+def _check_id(akool_id: str | None, keys: Sequence[str]) -> None:
+    if akool_id is None:
+        return
+    if len(keys) > 1:
+        stop("An id belongs to one script: name one KEY with it. Nothing was changed.")
+    if not akool_id or not akool_id.isascii() or not akool_id.isalnum():
+        stop(
+            f"{akool_id!r} is no id of AKOOL's, which is letters and digits only, such as "
+            "64dd90f9f0b6684651e90d60. Nothing was changed."
+        )
+
+
+def _check_unused(ledger: Ledger, kind: Kind, akool_id: str) -> None:
+    """Refuses an id that the ledger knows: it would give one script the video of another."""
+    for attempt in ledger.attempts.in_states(kind=kind, states=State):
+        if attempt.remote_id == akool_id:
+            rows = ledger.deliveries.of_content(kind=kind, content_hash=attempt.content_hash)
+            owners = ", ".join(row.script_key for row in rows) or "another script"
+            stop(f"AKOOL's id {akool_id} is that of {owners}. Nothing was changed.")
+
+
+def _check_state(key: str, attempt: Attempt, word: Word) -> None:
+    now = f"{key}: {attempt.kind.value} attempt {attempt.number} is {attempt.state.value}"
+    now = now.replace("_", " ")
+    if word == "pay again" and attempt.state in _NOT_SENT_YET:
+        stop(f"{now}: nothing was sent that could be paid again. Nothing was changed.")
+    if word != "pay again" and attempt.state is not State.IN_DOUBT:
+        stop(f"{now}, not in doubt; only --pay-again applies to it. Nothing was changed.")
 
 
 def _attempt(ledger: Ledger, storage: Storage, key: str, kind: Kind) -> Attempt:
@@ -86,19 +126,29 @@ def _attempt(ledger: Ledger, storage: Storage, key: str, kind: Kind) -> Attempt:
     content_hash = row.voice_hash if kind is Kind.VOICE else row.video_hash
     attempt = ledger.attempts.latest(kind=kind, content_hash=content_hash)
     if attempt is None:
-        stop(f"No {kind.value} of {key} was ever asked for: nothing was changed.")
+        stop(f"No {kind.value} of {key} was ever asked for. Nothing was changed.")
     return attempt
 
 
 def _row(storage: Storage, key: str) -> ScriptRow:
     manifest, _, script_id = key.partition(".")
-    try:
-        path = storage.scripts_path(manifest)
-    except StorageError as error:
-        stop(str(error))
+    path = storage.scripts_path(manifest)
     if not path.exists():
-        stop(f"{key!r}: there is no validated manifest {manifest!r}.")
+        stop(
+            f"{key!r}: there is no validated manifest {manifest!r}. A KEY is manifest.script_id, "
+            "as akool-dagster status MANIFEST shows it. Nothing was changed."
+        )
     try:
         return read_scripts(path).row(script_id)
     except KeyError:
-        stop(f"{key!r}: the manifest {manifest!r} has no script {script_id!r}.")
+        stop(
+            f"{key!r}: the manifest {manifest!r} has no script {script_id!r}. Nothing was changed."
+        )
+
+
+def _user() -> str:
+    """Names the person; a container may run under a number without a name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return f"uid-{os.getuid()}" if hasattr(os, "getuid") else "unknown"

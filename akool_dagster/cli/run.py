@@ -1,20 +1,19 @@
 """``akool-dagster run``: one manifest, start to finish."""
 
+import contextlib
 import json
 from collections import Counter
 
 import click
-from rich.console import Console
 
 from akool_dagster.cli.dagster_home import use_dagster_home
 from akool_dagster.cli.exits import Exit, stop
-from akool_dagster.cli.workplace import (
-    bring_in,
-    ledger_or_stop,
-    manifest_or_stop,
-    settings_or_stop,
-    storage_or_stop,
-)
+from akool_dagster.cli.tables import is_here, row_json, stop_json
+from akool_dagster.cli.terminal import open_console
+from akool_dagster.cli.workplace import bring_in, checked_manifest, opened_ledger
+from akool_dagster.manifest import ManifestError
+from akool_dagster.settings import load_settings
+from akool_dagster.storage import open_storage
 
 
 @click.command()
@@ -27,25 +26,27 @@ def run(manifest: str, failed_too: bool, as_json: bool) -> None:
     MANIFEST is the name of a manifest in the data root, or the path of a CSV or Parquet file,
     which is then copied there. What is done already is neither sent nor paid again.
     """
-    settings = settings_or_stop()
+    settings = load_settings()
     if not settings.has_credential:
         stop(
             "No AKOOL credential is set. Set AKOOL_API_KEY (or AKOOL_CLIENT_ID and "
             "AKOOL_CLIENT_SECRET), or rehearse without one: akool-dagster demo, akool-dagster dev.",
             Exit.ACCOUNT_STOPPED,
         )
-    storage = storage_or_stop(settings)
-    checked = manifest_or_stop(storage, manifest, settings)
-    bring_in(storage, checked)
+    storage = open_storage(settings.data)
+    try:
+        checked = checked_manifest(storage, manifest, settings)
+    except ManifestError as error:
+        stop(f"{error}\n\nNothing was asked for and nothing was spent.")
     use_dagster_home(settings)
+    bring_in(storage, checked)
     # Dagster takes a second to import: only once the input is known to be good.
-    from akool_dagster.cli.batch import make_videos, sum_up
+    from akool_dagster.cli.batch import Batch, make_videos, sum_up
     from akool_dagster.cli.dagster_runs import Runner
 
-    console = Console(stderr=as_json)
-    runner = Runner(settings)
-    with ledger_or_stop(settings) as ledger:
-        rows, code = make_videos(
+    console = open_console(stderr=as_json)
+    with contextlib.closing(Runner(settings)) as runner, opened_ledger(settings) as ledger:
+        batch: Batch = make_videos(
             runner,
             ledger=ledger,
             storage=storage,
@@ -53,11 +54,14 @@ def run(manifest: str, failed_too: bool, as_json: bool) -> None:
             failed_too=failed_too,
             console=console,
         )
-    runner.close()
+    sum_up(batch, storage=storage, console=console, offer_failed=True)
     if as_json:
-        counts = Counter(row.standing.value for row in rows)
-        results = str(storage.results_path(checked.name, ".csv"))
-        click.echo(json.dumps({"manifest": checked.name, "counts": counts, "results": results}))
-    else:
-        sum_up(rows, storage=storage, console=console)
-    raise SystemExit(int(code))
+        summary = {
+            "manifest": checked.name,
+            "counts": Counter(row.standing.value for row in batch.rows),
+            "not_made": [row_json(row) for row in batch.rows if not is_here(row)],
+            "account_stop": stop_json(batch.account_stop),
+            "results": str(storage.results_path(checked.name, ".csv")) if batch.results else None,
+        }
+        click.echo(json.dumps(summary))
+    raise SystemExit(int(batch.code))

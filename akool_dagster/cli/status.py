@@ -2,54 +2,44 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
 
 import click
-from rich.console import Console
-from rich.table import Table
 
-from akool_dagster.batch.outcomes import sentences
 from akool_dagster.batch.row_status import RowStatus, row_statuses
-from akool_dagster.batch.wording import when
 from akool_dagster.cli.exits import exit_code, stop
-from akool_dagster.cli.workplace import ledger_or_stop, settings_or_stop, storage_or_stop
+from akool_dagster.cli.tables import counts_table, row_json, rows_table, stop_in_words, stop_json
+from akool_dagster.cli.terminal import open_console
+from akool_dagster.cli.workplace import opened_ledger
 from akool_dagster.ledger import AccountStop, Ledger
-from akool_dagster.manifest import read_scripts
-from akool_dagster.storage import Storage
-
-_COLOURS = {
-    "saved": "green",
-    "failed": "red",
-    "refused": "red",
-    "expired": "red",
-    "in doubt": "yellow",
-}
+from akool_dagster.manifest import MANIFEST_SUFFIXES, read_scripts
+from akool_dagster.settings import load_settings
+from akool_dagster.storage import Storage, open_storage
 
 
 @click.command()
 @click.argument("manifest", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(manifest: str | None, as_json: bool) -> None:
-    """Show where every script stands, of MANIFEST or of all; asks nobody but the ledger."""
-    settings = settings_or_stop()
-    storage = storage_or_stop(settings)
+    """Show where every script stands, of MANIFEST or of all; asks nobody but the ledger.
+
+    The exit code is 0 only when every video is there; see `akool-dagster --help`.
+    """
+    settings = load_settings()
+    storage = open_storage(settings.data)
     names = _names(storage, manifest)
-    with ledger_or_stop(settings) as ledger:
-        by_name = {name: statuses_of(ledger, storage, name) for name in names}
-        stopped = ledger.account.open_stop()
-    rows = [entry for entries in by_name.values() for entry in entries]
+    by_name: dict[str, list[RowStatus]] = {}
+    stopped = None
+    if names:  # a ledger is not made where there is nothing to look up
+        with opened_ledger(settings) as ledger:
+            by_name = {name: statuses_of(ledger, storage, name) for name in names}
+            stopped = ledger.account.open_stop()
     if as_json:
         click.echo(json.dumps(_as_json(by_name, stopped), indent=2))
     else:
-        console = Console()
-        console.print(counts_table(by_name))
-        if manifest is not None:
-            console.print(rows_table(rows))
-        if stopped is not None:
-            console.print(
-                f"[red]AKOOL stopped this account since {when(stopped.stopped_at)}: "
-                f"{stopped.reason}[/red] {stopped.advice or ''}"
-            )
+        _show(by_name, stopped, storage=storage, is_one=manifest is not None)
+    rows = [row for rows in by_name.values() for row in rows]
     raise SystemExit(int(exit_code(rows, account_stopped=stopped is not None)))
 
 
@@ -67,79 +57,55 @@ def statuses_of(ledger: Ledger, storage: Storage, manifest: str) -> list[RowStat
     return row_statuses(ledger, read_scripts(storage.scripts_path(manifest)).rows())
 
 
-def rows_table(rows: Iterable[RowStatus]) -> Table:
-    """Lays rows out for the terminal.
-
-    Args:
-        rows: The rows.
-
-    Returns:
-        One line per row: script, status, length, file or cause.
-    """
-    table = Table("script", "status", "seconds", "file, or what happened and what to do")
-    for entry in rows:
-        file = entry.video_file
-        is_here = file is not None and file.saved_at is not None
-        name = entry.standing.value
-        colour = _COLOURS.get(name)
-        table.add_row(
-            entry.row.key,
-            f"[{colour}]{name}[/{colour}]" if colour else name,
-            f"{file.media_seconds:.1f}" if is_here and file and file.media_seconds else "",
-            (file.path or "") if is_here and file else sentences(entry.cause, entry.next_step),
-        )
-    return table
-
-
-def counts_table(by_name: dict[str, list[RowStatus]]) -> Table:
-    """Lays the counts of manifests out for the terminal.
-
-    Args:
-        by_name: Rows by manifest.
-
-    Returns:
-        One line per manifest.
-    """
-    table = Table("manifest", "scripts", "standing")
-    for name, rows in by_name.items():
-        counts = Counter(entry.standing.value for entry in rows)
-        standing = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-        table.add_row(name, str(len(rows)), standing)
-    return table
-
-
 def _names(storage: Storage, manifest: str | None) -> Sequence[str]:
-    files = storage.manifests()
-    validated = sorted({f.stem for f in files if storage.scripts_path(f.stem).exists()})
+    validated = sorted(path.stem for path in (storage.root / "scripts").glob("*.parquet"))
     if manifest is None:
         return validated
-    if manifest not in validated and not storage.scripts_path(manifest).exists():
-        stop(f"{manifest!r} is no validated manifest; there are: {', '.join(validated) or 'none'}.")
-    return [manifest]
+    word = PurePath(manifest)
+    name = word.stem if word.suffix.lower() in MANIFEST_SUFFIXES else manifest
+    if name not in validated:
+        known = ", ".join(validated) or "none"
+        stop(
+            f"{name!r} is no manifest that was asked for; there are: {known}. "
+            f"What a run would ask for says: akool-dagster plan {manifest}"
+        )
+    return [name]
 
 
-def _as_json(by_name: dict[str, list[RowStatus]], stopped: AccountStop | None) -> dict[str, object]:
+def _show(
+    by_name: Mapping[str, Sequence[RowStatus]],
+    stopped: AccountStop | None,
+    *,
+    storage: Storage,
+    is_one: bool,
+) -> None:
+    console = open_console()
+    if not by_name:
+        folder = storage.root / "manifests"
+        console.print(
+            f"Nothing was asked for yet. Put a manifest into {folder}, then: akool-dagster plan "
+            "MANIFEST",
+            soft_wrap=True,
+        )
+        return
+    console.print(counts_table(by_name))
+    if is_one:
+        console.print(rows_table([row for rows in by_name.values() for row in rows]))
+    console.print(f"Files are under {storage.root}", soft_wrap=True)
+    if stopped is not None:
+        console.print(stop_in_words(stopped), style="red")
+
+
+def _as_json(
+    by_name: Mapping[str, Sequence[RowStatus]], stopped: AccountStop | None
+) -> dict[str, object]:
     return {
-        "account_stop": None
-        if stopped is None
-        else {"code": stopped.code, "reason": stopped.reason, "since": when(stopped.stopped_at)},
+        "account_stop": stop_json(stopped),
         "manifests": {
             name: {
-                "counts": dict(Counter(entry.standing.value for entry in rows)),
-                "scripts": [_row_json(entry) for entry in rows],
+                "counts": dict(Counter(row.standing.value for row in rows)),
+                "scripts": [row_json(row) for row in rows],
             }
             for name, rows in by_name.items()
         },
-    }
-
-
-def _row_json(entry: RowStatus) -> dict[str, object]:
-    file = entry.video_file
-    return {
-        "key": entry.row.key,
-        "status": entry.standing.value,
-        "cause": entry.cause,
-        "next_step": entry.next_step,
-        "video_id": entry.video.remote_id if entry.video else None,
-        "video_file": file.path if file and file.saved_at else None,
     }

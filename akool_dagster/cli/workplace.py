@@ -1,4 +1,4 @@
-"""Where a command works: settings, storage, ledger, manifests."""
+"""Where a command works: storage, ledger, manifests, and its own files."""
 
 import contextlib
 import hashlib
@@ -14,75 +14,68 @@ from akool_dagster.manifest import (
     MANIFEST_SUFFIXES,
     Manifest,
     ManifestError,
-    manifest_name,
     read_manifest,
 )
-from akool_dagster.settings import Settings, SettingsError, load_settings
-from akool_dagster.storage import Storage, StorageError, open_storage
+from akool_dagster.settings import Settings, SettingsError
+from akool_dagster.storage import Storage, StorageError
+
+PLAIN_ERRORS = (SettingsError, StorageError, LedgerError, ManifestError)
+"""Errors that a person can put right: their text is all that a command shows of them."""
 
 
-def settings_or_stop() -> Settings:
-    """Reads the environment.
-
-    Returns:
-        The settings; ends the command when they cannot be used.
-    """
-    try:
-        return load_settings()
-    except SettingsError as error:
-        stop(str(error))
-
-
-def storage_or_stop(settings: Settings) -> Storage:
-    """Opens the data root.
+def local_folder(settings: Settings) -> Path:
+    """Names the local folder for what can only be kept on this machine.
 
     Args:
-        settings: Name it.
+        settings: Name the data root.
 
     Returns:
-        The storage; ends the command when it cannot be opened.
+        The data root when it is local, else ``data`` in the working directory; absolute.
     """
-    try:
-        return open_storage(settings.data)
-    except StorageError as error:
-        stop(str(error))
+    scheme, separator, rest = settings.data.partition("://")
+    if not separator:
+        return Path(settings.data).expanduser().absolute()
+    return Path(rest).absolute() if scheme in ("file", "local") else Path("data").absolute()
 
 
 @contextlib.contextmanager
-def ledger_or_stop(settings: Settings, *, actor: str | None = None) -> Iterator[Ledger]:
-    """Opens the ledger.
+def opened_ledger(settings: Settings, *, actor: str | None = None) -> Iterator[Ledger]:
+    """Opens the ledger; requests whose process died meanwhile are in doubt from then on.
 
     Args:
         settings: Name it.
         actor: Who writes; this process by default.
 
     Yields:
-        The ledger; ends the command when it cannot be opened.
+        The ledger.
+
+    Raises:
+        LedgerError: It cannot be opened.
     """
     try:
         ledger = Ledger.open(settings.ledger_url, service=settings.service, actor=actor)
-    except (LedgerError, SettingsError) as error:
-        stop(str(error))
+    except OSError as error:  # its folder cannot be made
+        stop(f"The ledger cannot be opened: {error}. Check AKOOL_DATA and AKOOL_LEDGER.")
     with ledger:
+        ledger.attempts.doubt_the_abandoned()
         yield ledger
 
 
-def manifest_or_stop(storage: Storage, word: str, settings: Settings) -> Manifest:
+def checked_manifest(storage: Storage, word: str, settings: Settings) -> Manifest:
     """Finds and validates a manifest.
 
     Args:
         storage: The data root.
-        word: The manifest's name, or the path of its file.
+        word: The path of its file, or the manifest's name.
         settings: Say which voices are used.
 
     Returns:
-        The manifest; ends the command with all its errors when it has any.
+        The manifest.
+
+    Raises:
+        ManifestError: It has errors; names all of them.
     """
-    path = _find(storage, word)
-    try:
-        return read_manifest(path, voice_api=settings.voice_api)
-    except ManifestError as error:
-        stop(f"{error}\n\nNothing was asked for and nothing was spent.")
+    return read_manifest(_find(storage, word), voice_api=settings.voice_api)
 
 
 def bring_in(storage: Storage, manifest: Manifest) -> None:
@@ -92,8 +85,7 @@ def bring_in(storage: Storage, manifest: Manifest) -> None:
         storage: The data root.
         manifest: The validated manifest. Ends the command when another file is in its place.
     """
-    others = {path.stem: path for path in storage.manifests()}
-    there = others.get(manifest.name)
+    there = next((path for path in storage.manifests() if path.stem == manifest.name), None)
     source = manifest.path
     target = storage.root / "manifests" / source.name
     if there is None:
@@ -102,29 +94,28 @@ def bring_in(storage: Storage, manifest: Manifest) -> None:
         return
     if hashlib.sha256(there.read_bytes()).hexdigest() != manifest.sha256:
         stop(
-            f"{there} has the name of this manifest and another content. Replace that file if it "
-            "is to be the new version, or rename yours. Nothing was asked for."
+            f"{there} has the name of {source} and another content. If yours is the new version, "
+            "put it in that place; if it is another batch, rename it. Nothing was asked for and "
+            "nothing was spent."
         )
 
 
 def _find(storage: Storage, word: str) -> UPath | Path:
-    by_name = [path for path in storage.manifests() if word in (path.stem, path.name)]
+    """Takes a file's path for that file, and any other word for a name in the data root."""
+    path = Path(word).expanduser()
+    if path.suffix.lower() in MANIFEST_SUFFIXES and path.exists():
+        return path
+    manifests = storage.manifests()
+    by_name = [known for known in manifests if word in (known.stem, known.name)]
     if len(by_name) > 1:
-        names = " and ".join(path.name for path in by_name)
+        names = " and ".join(known.name for known in by_name)
         stop(f"{names} would both be the manifest {word!r}: rename one of them.")
-    if by_name:
-        return by_name[0]
-    path = Path(word)
-    if not path.exists():
-        known = ", ".join(sorted(path.stem for path in storage.manifests())) or "none"
+    if not by_name and path.exists():
+        stop(f"{path} is no manifest: its name must end in {' or '.join(MANIFEST_SUFFIXES)}.")
+    if not by_name:
+        names = ", ".join(sorted(known.stem for known in manifests)) or "none"
         stop(
             f"There is no manifest {word!r}: neither a file of that path nor a name among those "
-            f"in {storage.root / 'manifests'} ({known})."
+            f"in {storage.root / 'manifests'} ({names})."
         )
-    if path.suffix.lower() not in MANIFEST_SUFFIXES:
-        stop(f"{path} is neither {' nor '.join(MANIFEST_SUFFIXES)}.")
-    try:
-        manifest_name(path)
-    except ManifestError as error:
-        stop(str(error))
-    return path
+    return by_name[0]

@@ -19,6 +19,7 @@ from akool_dagster.emulator.config import (
 from akool_dagster.emulator.emulator import Emulator, Stats
 from akool_dagster.emulator.faults import Fault, parse_fault
 from akool_dagster.emulator.jobs import Job
+from akool_dagster.emulator.scenario import load_scenario
 from akool_dagster.emulator.server import RunningEmulator, serve
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Shapes",
     "Stats",
     "WebhookHabits",
+    "load_scenario",
     "parse_fault",
     "serve",
 ]

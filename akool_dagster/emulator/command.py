@@ -4,17 +4,15 @@ import contextlib
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from akool_dagster.emulator.config import (
-    EmulatorConfig,
-    RenderTimes,
-    Shapes,
-    WebhookHabits,
-)
-from akool_dagster.emulator.faults import Fault, parse_fault
+from akool_dagster.emulator.config import EmulatorConfig, changed
+from akool_dagster.emulator.faults import parse_fault
+from akool_dagster.emulator.scenario import load_scenario
 from akool_dagster.emulator.server import RunningEmulator, serve
 
 _HELP = """Run a local AKOOL: it answers like the real API, speaks, renders, and charges nothing.
@@ -39,16 +37,34 @@ avatars named Rehearsal_... in the avatar list always behave as they are named.
 \b
 FAULTS are the network's: --fault KIND[,on=PATTERN][,when=before|after]
 [,probability=P][,next=N][,seconds=S][,status=N], may be repeated. Kinds:
-  drop      the connection is closed without an answer
-  reset     the connection is reset
-  cut       half of the answer, then the connection is closed
-  truncate  HTTP 200 with a JSON body that stops in the middle
-  delay     the answer comes S seconds late
-  status    an HTTP status (500) with a JSON body
-  gateway   an HTTP status (502) with a gateway's HTML page
-  busy      HTTP 429 with Retry-After: S
-PATTERN is matched with "METHOD /path", e.g. "POST */talkingavatar/create".
-"when" tells whether it hits before or after the job was made.
+  drop          the connection is closed without an answer
+  reset         the connection is reset
+  cut           half of the answer, then the connection is closed
+  truncate      HTTP 200 with a JSON body that stops in the middle
+  long-length   Content-Length promises more than the body, closed after S
+  short-length  Content-Length promises half of the body
+  drip          the body comes byte by byte over S seconds
+  delay         the answer comes S seconds late: a time-out, if S is long
+  status        an HTTP status (500) with a JSON body
+  gateway       an HTTP status (502) with a gateway's HTML page
+  busy          HTTP 429 with Retry-After: S
+PATTERN is matched with "METHOD /path", e.g. "POST */talkingavatar/create", or
+"GET /media/*" for downloads. "when" tells whether it hits before or after the
+job was made. /emulator/stats tells how often each fault hit.
+
+\b
+SCENARIOS are TOML files with the settings of EmulatorConfig: seed, speed,
+slots, credits, failing_renders, clock_skew and more, tables [times], [prices],
+[shapes], [webhooks] and one [[faults]] for each fault, with the names above.
+Flags override the file; a --fault comes before the file's faults. The settings
+without a flag are described in GET /emulator/config and docs/scenarios/.
+
+\b
+THE SEED decides every drawn number by the content of a request and not by its
+time: the same seed and requests give the same faults, failures, render times
+and ids. (The first 8 digits of an id tell when the emulator began; "start" in
+a scenario fixes them.) What depends on the order in which requests arrive is
+next=N, who gets the last credits or a free slot, and xN in markers.
 
 \b
 SHAPES are the documented and the observed answer forms: avatar/list as a bare
@@ -56,10 +72,44 @@ array or inside "result"; avatar/detail and avatar/create as an array or an
 object; a failed video's reason in error_reason, faceswap_fail_reason or nowhere.
 """
 
+# Where each flag belongs; a dot leads into a table.
+_SETTINGS = {
+    "speed": "speed",
+    "seed": "seed",
+    "slots": "slots",
+    "refuse_beyond_slots": "refuse_beyond_slots",
+    "credits_": "credits",
+    "requests_per_second": "requests_per_second",
+    "text_limit": "text_limit",
+    "render_seconds": "times.video",
+    "failing_renders": "failing_renders",
+    "clock_skew": "clock_skew",
+    "lists": "shapes.lists",
+    "details": "shapes.details",
+    "failure_field": "shapes.failure",
+    "webhook_status_2": "webhooks.status_2",
+    "webhook_copies": "webhooks.copies",
+    "webhook_late": "webhooks.late",
+    "webhook_lost": "webhooks.lost",
+    "webhook_forged": "webhooks.forged",
+    "webhook_reorder": "webhooks.reorder",
+    "webhook_wrong_key": "webhooks.wrong_key",
+    "webhook_wrong_signature": "webhooks.wrong_signature",
+    "accept_unknown_ids": "accept_unknown_ids",
+    "any_size": "strict_sizes",
+    "fetch_any_host": "fetch_any_host",
+    "tiny_media": "media",
+    "state_dir": "state_dir",
+    "faults": "faults",
+}
+
 
 @click.command(help=_HELP)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", default=8790, show_default=True, help="0 takes any free port.")
+@click.option(
+    "--scenario", type=click.Path(exists=True, dir_okay=False), help="A TOML file; see above."
+)
 @click.option("--speed", default=1.0, show_default=True, help="Virtual seconds per real second.")
 @click.option("--seed", default=0, show_default=True, help="Decides every drawn number.")
 @click.option("--slots", default=4, show_default=True, help="Videos rendered at once.")
@@ -70,6 +120,10 @@ object; a failed video's reason in error_reason, faceswap_fail_reason or nowhere
 )
 @click.option("--text-limit", default=10_000, show_default=True, help="Characters per text.")
 @click.option("--render-seconds", type=float, help="Mean basic render time, virtual seconds.")
+@click.option("--failing-renders", type=float, help="Share of the videos that fail, 0 to 1.")
+@click.option(
+    "--clock-skew", type=float, help="Seconds by which the times that AKOOL tells are wrong."
+)
 @click.option("--fault", "faults", multiple=True, help="See above.")
 @click.option(
     "--lists", type=click.Choice(["array", "result"]), default="result", show_default=True
@@ -85,6 +139,12 @@ object; a failed video's reason in error_reason, faceswap_fail_reason or nowhere
 )
 @click.option("--webhook-status-2", is_flag=True, help="Also call back when the work begins.")
 @click.option("--webhook-copies", default=1, show_default=True, help="How often each is sent.")
+@click.option("--webhook-late", type=float, help="Virtual seconds that callbacks come late.")
+@click.option("--webhook-lost", type=float, help="Share of the callbacks never sent, 0 to 1.")
+@click.option("--webhook-reorder", is_flag=True, help="Callbacks come in a shuffled order.")
+@click.option("--webhook-forged", is_flag=True, help="With each comes a forgery.")
+@click.option("--webhook-wrong-key", is_flag=True, help="All are encrypted with a wrong secret.")
+@click.option("--webhook-wrong-signature", is_flag=True, help="All are wrongly signed.")
 @click.option("--accept-unknown-ids", is_flag=True, help="Take any avatar and voice id.")
 @click.option("--any-size", is_flag=True, help="talkingavatar/create takes other sizes too.")
 @click.option(
@@ -92,50 +152,20 @@ object; a failed video's reason in error_reason, faceswap_fail_reason or nowhere
 )
 @click.option("--tiny-media", is_flag=True, help="One short file for all jobs, for load tests.")
 @click.option("--state-dir", type=click.Path(file_okay=False), help="Survive restarts here.")
+@click.pass_context
 def emulator(
-    host: str,
-    port: int,
-    speed: float,
-    seed: int,
-    slots: int,
-    refuse_beyond_slots: bool,
-    credits_: float,
-    requests_per_second: float | None,
-    text_limit: int,
-    render_seconds: float | None,
-    faults: tuple[str, ...],
-    lists: str,
-    details: str,
-    failure_field: str,
-    webhook_status_2: bool,
-    webhook_copies: int,
-    accept_unknown_ids: bool,
-    any_size: bool,
-    fetch_any_host: bool,
-    tiny_media: bool,
-    state_dir: str | None,
+    context: click.Context, host: str, port: int, scenario: str | None, **flags: Any
 ) -> None:
     """Runs the emulator until Ctrl-C; its help is `_HELP`."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    default = ParameterSource.DEFAULT
+    given = {
+        name: value
+        for name, value in flags.items()
+        if context.get_parameter_source(name) is not default
+    }
     try:
-        config = EmulatorConfig(
-            seed=seed,
-            speed=speed,
-            slots=slots,
-            refuse_beyond_slots=refuse_beyond_slots,
-            credits=credits_,
-            requests_per_second=requests_per_second,
-            text_limit=text_limit,
-            times=RenderTimes() if render_seconds is None else RenderTimes(video=render_seconds),
-            faults=_parsed(faults),
-            shapes=Shapes(lists=lists, details=details, failure=failure_field),  # type: ignore[arg-type]
-            webhooks=WebhookHabits(status_2=webhook_status_2, copies=webhook_copies),
-            accept_unknown_ids=accept_unknown_ids,
-            strict_sizes=not any_size,
-            fetch_any_host=fetch_any_host,
-            media="tiny" if tiny_media else "full",
-            state_dir=state_dir,
-        )
+        config = _config(scenario, given)
         with _stopping() as stop, serve(config, host=host, port=port) as running:
             _introduce(running)
             stop.wait()
@@ -144,8 +174,23 @@ def emulator(
     click.echo("Stopped.")
 
 
-def _parsed(lines: tuple[str, ...]) -> tuple[Fault, ...]:
-    return tuple(parse_fault(line) for line in lines)
+def _config(scenario: str | None, given: Mapping[str, Any]) -> EmulatorConfig:
+    config = EmulatorConfig() if scenario is None else load_scenario(scenario)
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        setting, _, within = _SETTINGS[name].partition(".")
+        if within:
+            changes.setdefault(setting, {})[within] = value
+        else:
+            changes[setting] = value
+    if "strict_sizes" in changes:
+        changes["strict_sizes"] = False
+    if "media" in changes:
+        changes["media"] = "tiny"
+    if "faults" in changes:
+        # In front, because the first fault that hits decides.
+        changes["faults"] = (*map(parse_fault, changes["faults"]), *config.faults)
+    return changed(config, changes)
 
 
 @contextlib.contextmanager

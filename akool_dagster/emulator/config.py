@@ -1,7 +1,9 @@
 """Everything about an emulator that a person or a test may choose."""
 
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, get_args
 
 from akool_dagster.emulator.faults import Fault
 
@@ -11,6 +13,8 @@ FailureField = Literal["error_reason", "faceswap_fail_reason", "none"]
 MediaMode = Literal["full", "tiny"]
 UnreachableMedia = Literal["refuse", "fail"]
 KeyErrorCode = Literal[1101, 1109]
+
+MOST_SKEW = 10 * 365 * 86_400.0  # seconds; beyond, a Date header may have no year to name
 
 EMULATOR_KEY = "emulator-key"
 EMULATOR_CLIENT_ID = "emulator-client-id-24-ch"
@@ -42,6 +46,14 @@ class RenderTimes:
     avatar: float = 90.0
     sigma: float = 0.4
 
+    def __post_init__(self) -> None:
+        """Refuses times that run backwards or never end.
+
+        Raises:
+            ValueError: Naming the field, its value and what is allowed.
+        """
+        _require_amounts(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prices:
@@ -57,6 +69,14 @@ class Prices:
 
     video_second: float = 1.0
     thousand_characters: float = 3.2
+
+    def __post_init__(self) -> None:
+        """Refuses prices below 0.
+
+        Raises:
+            ValueError: Naming the field, its value and what is allowed.
+        """
+        _require_amounts(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +110,8 @@ class Shapes:
         _require_one(self, "lists", ListShape)
         _require_one(self, "details", DetailShape)
         _require_one(self, "failure", FailureField)
+        for name in ("late_video_polls", "blank_polls"):
+            _require(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +134,12 @@ class WebhookHabits:
         retry_seconds: Virtual seconds before the second attempt; each further one waits twice
             as long.
         timeout: Real seconds that a receiver has to answer.
+        late: Virtual seconds that each callback comes after its event.
+        lost: Share of the callbacks that are never sent, 0 to 1; each of the ``copies`` is drawn
+            by itself.
+        forged: With each callback comes a forgery: it tells the opposite of the truth, is
+            signed well, since AKOOL's signature covers no secret, but encrypted with a secret
+            that is not the account's. It is sent once, whatever the answer.
     """
 
     send: bool = True
@@ -126,6 +154,22 @@ class WebhookHabits:
     attempts: int = 5
     retry_seconds: float = 15.0
     timeout: float = 10.0
+    late: float = 0.0
+    lost: float = 0.0
+    forged: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses impossible habits.
+
+        Raises:
+            ValueError: Naming the field, its value and what is allowed.
+        """
+        _require(self.copies >= 1, "copies", self.copies, "1 or more; send = false sends none")
+        _require(self.attempts >= 1, "attempts", self.attempts, "1 or more")
+        _require(self.retry_seconds >= 0, "retry_seconds", self.retry_seconds, "0 or more")
+        _require(self.timeout > 0, "timeout", self.timeout, "a number above 0")
+        _require(0 <= self.late < math.inf, "late", self.late, "0 or more seconds")
+        _require(0 <= self.lost <= 1, "lost", self.lost, "a share from 0 to 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +182,10 @@ class EmulatorConfig:
     Attributes:
         seed: Decides every drawn number: render times, ids, faults.
         speed: Virtual seconds per real second.
-        start: Virtual time at the start, in epoch seconds; the real time by default.
+        start: Virtual time at the start, in epoch seconds; the real time by default. The first
+            8 digits of every ``_id`` tell it.
+        clock_skew: Seconds by which the account's clock goes wrong wherever it is told: the
+            ``Date`` header, ``create_time``, ``update_time`` and the time of callbacks.
         times: How long jobs take.
         prices: What jobs cost.
         shapes: Which answer forms are used.
@@ -146,6 +193,7 @@ class EmulatorConfig:
         faults: Faults that are armed from the start.
         credits: The account's balance at the start.
         slots: Videos rendered at once; the excess waits in ``video_status`` 1.
+        failing_renders: Share of the accepted videos that end in status 4 with code 1205, 0 to 1.
         refuse_beyond_slots: Refuse the excess with code 1005 instead of letting it wait.
         requests_per_second: Requests per virtual second beyond which code 1005 is answered.
         text_limit: Characters of one text; AKOOL's plans have 5,000, 10,000 and 50,000.
@@ -176,6 +224,7 @@ class EmulatorConfig:
     seed: int = 0
     speed: float = 1.0
     start: float | None = None
+    clock_skew: float = 0.0
     times: RenderTimes = field(default_factory=RenderTimes)
     prices: Prices = field(default_factory=Prices)
     shapes: Shapes = field(default_factory=Shapes)
@@ -183,6 +232,7 @@ class EmulatorConfig:
     faults: tuple[Fault, ...] = ()
     credits: float = 100_000.0
     slots: int = 4
+    failing_renders: float = 0.0
     refuse_beyond_slots: bool = False
     requests_per_second: float | None = None
     text_limit: int = 10_000
@@ -208,10 +258,18 @@ class EmulatorConfig:
         Raises:
             ValueError: Naming the field, its value and what is allowed.
         """
-        _require(self.speed > 0, "speed", self.speed, "a number above 0")
+        _require(0 < self.speed < math.inf, "speed", self.speed, "a number above 0")
+        skew, share = self.clock_skew, self.failing_renders
+        _require(abs(skew) <= MOST_SKEW, "clock_skew", skew, f"within {MOST_SKEW:.0f} s of 0")
+        _require(0 <= share <= 1, "failing_renders", share, "a share from 0 to 1")
         _require(self.slots >= 1, "slots", self.slots, "a whole number of 1 or more")
         _require(self.official_avatars >= 1, "official_avatars", self.official_avatars, "1 or more")
         _require(self.text_limit >= 1, "text_limit", self.text_limit, "1 or more")
+        _require(math.isfinite(self.credits), "credits", self.credits, "a number")
+        limit = self.requests_per_second
+        _require(limit is None or limit > 0, "requests_per_second", limit, "above 0, or None")
+        _require(self.link_life > 0, "link_life", self.link_life, "above 0")
+        _require(self.token_life > 0, "token_life", self.token_life, "above 0")
         _require(bool(self.clients), "clients", self.clients, "at least one (id, secret) pair")
         _require_one(self, "key_error_code", KeyErrorCode)
         _require_one(self, "media", MediaMode)
@@ -225,9 +283,43 @@ class EmulatorConfig:
             )
 
 
+def changed(config: EmulatorConfig, changes: Mapping[str, Any]) -> EmulatorConfig:
+    """A configuration with some fields changed.
+
+    Args:
+        config: Stays as it is.
+        changes: By field; for ``times``, ``prices``, ``shapes`` and ``webhooks`` also a mapping
+            with some of their fields.
+
+    Raises:
+        ValueError: For an unknown field or a bad value.
+    """
+    known = {item.name for item in fields(config)}
+    unknown = set(changes) - known
+    if unknown:
+        raise ValueError(f"No such setting: {sorted(unknown)}; there are {sorted(known)}.")
+    return replace(config, **{name: _nested(config, name, changes[name]) for name in changes})
+
+
+def _nested(config: EmulatorConfig, name: str, value: Any) -> Any:
+    present = getattr(config, name)
+    if isinstance(value, Mapping) and is_dataclass(present) and not isinstance(present, type):
+        try:
+            return replace(present, **value)
+        except TypeError as error:
+            raise ValueError(f"{name}: {error}") from error
+    return value
+
+
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
     if not holds:
         raise ValueError(f"{name} is {value!r}; it must be {allowed}.")
+
+
+def _require_amounts(config: RenderTimes | Prices) -> None:
+    for item in fields(config):
+        value = getattr(config, item.name)
+        _require(0 <= value < math.inf, item.name, value, "a number of 0 or more")
 
 
 def _require_one(config: object, name: str, choices: object) -> None:

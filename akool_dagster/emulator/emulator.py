@@ -6,17 +6,17 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from akool_dagster.emulator.answers import Refusal
+from akool_dagster.emulator.answers import MESSAGES, Refusal
 from akool_dagster.emulator.clock import VirtualClock
-from akool_dagster.emulator.config import EmulatorConfig
+from akool_dagster.emulator.config import EmulatorConfig, changed
 from akool_dagster.emulator.credits import Credits, held_for
 from akool_dagster.emulator.faults import FaultPlan
-from akool_dagster.emulator.ids import object_id
+from akool_dagster.emulator.ids import further_ids, object_id, replayed_part, seeded
 from akool_dagster.emulator.jobs import COMPLETED, FAILED, KINDS, Change, Job, JobBook, JobKind
 from akool_dagster.emulator.keys import check_credentials
 from akool_dagster.emulator.links import result_path
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _FIXED = frozenset({"seed", "speed", "start", "state_dir"})
 _SHORTEST_WAIT = 0.005  # real seconds between two looks of the background task
 _LONGEST_WAIT = 60.0
+_RENDER_ERROR = 1205
 
 # Docs: webhook page; talking-avatar callbacks were seen with "avatar".
 _CALLBACK_TYPES = {"voice": "audio", "clone": "audio", "avatar": "avatar", "video": "avatar"}
@@ -47,7 +48,8 @@ class Draft:
         details: What the emulator made of it, JSON values only.
         plan: As its rehearsal markers say.
         mean: Mean work time in virtual seconds.
-        key: Decides its drawn work time.
+        key: Its content, apart from what differs between two runs: decides its drawn work time
+            and, with the number of earlier creates of the same content, its ids and failing.
         seconds: Length of its audio.
         price: Credits.
         webhook_url: For callbacks; empty for none.
@@ -80,7 +82,7 @@ class Stats:
         requests: Requests by endpoint, such as ``GET /api/open/v3/avatar/list``.
         refusals: Answers with a code other than 1000, by code.
         polls: Status requests by job.
-        webhooks: ``attempts``, ``delivered`` and ``given_up``.
+        webhooks: ``attempts``, ``delivered``, ``given_up``, ``lost`` and ``forged``.
         faults: The armed faults and how often each hit.
     """
 
@@ -114,6 +116,7 @@ class Emulator:
         self._state_dir = Path(self.config.state_dir) if self.config.state_dir else None
         self._store = StateStore(self._state_dir / "account.sqlite" if self._state_dir else None)
         self.clock = VirtualClock(start=self._first_moment(), speed=self.config.speed)
+        self._began = self.clock.now()
         self.faults = FaultPlan(seed=self.config.seed, faults=self.config.faults)
         self.library = MediaLibrary(self._state_dir / "media" if self._state_dir else None)
         self.rehearsals = Rehearsals()
@@ -122,6 +125,7 @@ class Emulator:
         self.webhooks = WebhookSender(
             seed=self.config.seed,
             now=self.clock.now,
+            told=self.milliseconds,
             habits=lambda: self.config.webhooks,
             client=lambda: self.config.clients[0],
             wake=self._wake,
@@ -132,6 +136,7 @@ class Emulator:
         self.refusals: Counter[int] = Counter()
         self.polls: Counter[str] = Counter()
         self.done_polls: Counter[str] = Counter()
+        self._twins: Counter[tuple[str, ...]] = Counter()
         self._recent: deque[float] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news: asyncio.Event | None = None
@@ -160,8 +165,11 @@ class Emulator:
         Raises:
             ValueError: For an unknown field, a bad value or a field that is fixed at the start.
         """
+        fixed = sorted(_FIXED & set(changes))
+        if fixed:
+            raise ValueError(f"{', '.join(fixed)} is fixed when the emulator starts.")
         with self.lock:
-            self.config = _changed(self.config, changes)
+            self.config = changed(self.config, changes)
             self.book.slots = self.config.slots
         self.catch_up()
         self._wake()
@@ -271,6 +279,10 @@ class Emulator:
             self.deleted.add(job_id)
             self._save()
 
+    def milliseconds(self, moment: float) -> int:
+        """A virtual moment as the account's clock tells it: epoch milliseconds, maybe skewed."""
+        return int((moment + self.config.clock_skew) * 1000)
+
     def link(self, path: str) -> str:
         """The full address of a path of this server, as it is reached now."""
         return f"{self.base_url.rstrip('/')}/{path.lstrip('/')}"
@@ -317,17 +329,18 @@ class Emulator:
         times, now = self.config.times, self.clock.now()
         number = len(self.book) + 1
         at_once = draft.kind == "video" and self._answers_late(draft.webhook_url)
-        plan = draft.plan
+        job_id = self._new_id(draft)
+        plan = self._plan(draft, job_id)
         work = plan.work_seconds(
             mean=draft.mean, sigma=times.sigma, key=(self.config.seed, draft.kind, *draft.key)
         )
         return Job(
-            id=object_id(at=now, seed=self.config.seed, number=number, salt=str(now)),
+            id=job_id,
             kind=draft.kind,
             page=draft.page,
             number=number,
             body=draft.body,
-            details=draft.details | {"lost": plan.lost},
+            details=draft.details | further_ids(draft.kind, job_id) | {"lost": plan.lost},
             created=now,
             queueing=0.0 if at_once else times.queueing,
             work=0.0 if at_once else work,
@@ -339,6 +352,28 @@ class Emulator:
             error_reason=plan.error_reason,
             webhook_url=draft.webhook_url,
         )
+
+    def _new_id(self, draft: Draft) -> str:
+        content = (draft.kind, *draft.key)
+        while True:
+            self._twins[content] += 1
+            job_id = object_id(
+                # Not the moment of the create: it would be another in each replay.
+                at=self._began,
+                seed=self.config.seed,
+                number=self._twins[content],
+                salt=repr(content),
+            )
+            if self.book.get(job_id) is None:
+                return job_id
+
+    def _plan(self, draft: Draft, job_id: str) -> Plan:
+        share = self.config.failing_renders if draft.kind == "video" else 0.0
+        drawn = seeded(self.config.seed, "render", replayed_part(job_id)).random()
+        if draft.plan.fails or drawn >= share:
+            return draft.plan
+        reason = MESSAGES[_RENDER_ERROR]
+        return replace(draft.plan, fails=True, error_code=_RENDER_ERROR, error_reason=reason)
 
     def _answers_late(self, webhook_url: str) -> bool:
         return bool(webhook_url) and self.config.webhooks.before_answer
@@ -381,27 +416,6 @@ class Emulator:
         granted = self.credits.available + self.credits.held + self.credits.spent
         facts = {"now": self.clock.now(), "granted": granted, "deleted": sorted(self.deleted)}
         self._store.save(*jobs, facts=facts)
-
-
-def _changed(config: EmulatorConfig, changes: Mapping[str, Any]) -> EmulatorConfig:
-    for name in changes:
-        if name in _FIXED:
-            raise ValueError(f"{name} is fixed when the emulator starts.")
-    known = {item.name for item in fields(config)}
-    unknown = set(changes) - known
-    if unknown:
-        raise ValueError(f"No such setting: {sorted(unknown)}; there are {sorted(known)}.")
-    return replace(config, **{name: _nested(config, name, changes[name]) for name in changes})
-
-
-def _nested(config: EmulatorConfig, name: str, value: Any) -> Any:
-    present = getattr(config, name)
-    if isinstance(value, dict) and is_dataclass(present) and not isinstance(present, type):
-        try:
-            return replace(present, **value)
-        except TypeError as error:
-            raise ValueError(f"{name}: {error}") from error
-    return value
 
 
 def _status_counts(jobs: list[Job], now: float) -> dict[str, int]:

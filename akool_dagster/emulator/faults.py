@@ -4,29 +4,55 @@ A fault is written in one line, for the command line and the admin endpoint::
 
     KIND[,on=PATTERN][,when=before|after][,probability=P][,next=N][,seconds=S][,status=N]
 
-    drop       the connection is closed without an answer
-    reset      the connection is reset (TCP RST) without an answer
-    cut        half of the answer is sent, then the connection is closed
-    truncate   HTTP 200 with a JSON body that stops in the middle
-    delay      the answer comes ``seconds`` (real) late
-    status     an HTTP status (``status``, 500 by default) with a JSON body
-    gateway    an HTTP status (``status``, 502 by default) with a gateway's HTML page
-    busy       HTTP 429 with ``Retry-After: seconds``
+    drop          the connection is closed without an answer
+    reset         the connection is reset (TCP RST) without an answer
+    cut           half of the answer is sent, then the connection is closed
+    truncate      HTTP 200 with a JSON body that stops in the middle
+    long-length   the whole body, but ``Content-Length`` promises one byte more; the connection
+                  is closed ``seconds`` later
+    short-length  the whole body, but ``Content-Length`` promises half of it; the rest spills
+                  into the connection
+    drip          the body comes byte by byte over ``seconds`` (in larger drops beyond 100 bytes
+                  per second)
+    delay         the answer comes ``seconds`` late; a time-out, when the client waits for less
+    status        an HTTP status (``status``, 500 by default) with a JSON body
+    gateway       an HTTP status (``status``, 502 by default) with a gateway's HTML page
+    busy          HTTP 429 with ``Retry-After: seconds``
 
-``on`` is a shell pattern over ``METHOD /path``, for example ``POST */talkingavatar/create``.
-``when=before`` hits before the emulator has done anything, ``when=after`` (the default for
-what kills an answer) after it has done everything. A fault with ``next=N`` hits the next N
-requests and is then spent; otherwise each request is hit with ``probability``.
+All seconds are real ones. ``on`` is a shell pattern over ``METHOD /path``, for example
+``POST */talkingavatar/create`` or, for downloads, ``GET /media/*``. ``when=before`` hits before
+the emulator has done anything: a job is not made, or, with ``delay``, made late; a body that is
+sent then says ``2001``. ``when=after`` (the default) hits when everything is done.
+
+A fault with ``next=N`` hits the next N requests and is then spent; otherwise each request is hit
+with ``probability``. That is drawn from the seed, the fault's position among all that were armed,
+the request's content and how often this content came before, so the same requests are hit in each
+replay, in whatever order they come. ``next`` depends on that order.
 """
 
-import random
+import math
 import threading
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
-FaultKind = Literal["drop", "reset", "cut", "truncate", "delay", "status", "gateway", "busy"]
+from akool_dagster.emulator.ids import seeded
+
+FaultKind = Literal[
+    "drop",
+    "reset",
+    "cut",
+    "truncate",
+    "long-length",
+    "short-length",
+    "drip",
+    "delay",
+    "status",
+    "gateway",
+    "busy",
+]
 Moment = Literal["before", "after"]
 
 _OPTIONS = {"on", "when", "probability", "next", "seconds", "status"}
@@ -42,7 +68,8 @@ class Fault:
         when: Whether it hits before or after the emulator has carried the request out.
         probability: Share of the matching requests that are hit, 0 to 1.
         next: Hit so many matching requests and then no more; None means without end.
-        seconds: Real seconds of a ``delay``; the ``Retry-After`` of a ``busy``.
+        seconds: Real seconds of a ``delay``, a ``drip`` or until a ``long-length`` closes; the
+            ``Retry-After`` of a ``busy``.
         status: HTTP status of ``status`` and ``gateway``; 0 means 500 and 502.
     """
 
@@ -68,7 +95,7 @@ class Fault:
             raise ValueError(f"Fault.probability is {self.probability}; it must be 0 to 1.")
         if self.next is not None and self.next < 1:
             raise ValueError(f"Fault.next is {self.next}; it must be 1 or more, or None.")
-        if self.seconds < 0:
+        if not 0 <= self.seconds < math.inf:
             raise ValueError(f"Fault.seconds is {self.seconds}; it must be 0 or more.")
         if self.status and not 400 <= self.status <= 599:
             raise ValueError(f"Fault.status is {self.status}; it must be 400 to 599.")
@@ -109,8 +136,9 @@ def _value(line: str, name: str, value: str) -> Any:
 @dataclass
 class _Armed:
     fault: Fault
-    random: random.Random
+    position: int
     hits: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
 
     @property
     def spent(self) -> bool:
@@ -138,7 +166,7 @@ class FaultPlan:
     def add(self, fault: Fault) -> Fault:
         """Arms a fault, behind those that are armed already."""
         with self._lock:
-            self._armed.append(_Armed(fault, random.Random(f"{self._seed}:{self._count}")))
+            self._armed.append(_Armed(fault, self._count))
             self._count += 1
         return fault
 
@@ -147,28 +175,38 @@ class FaultPlan:
         with self._lock:
             self._armed.clear()
 
-    def pick(self, endpoint: str) -> Fault | None:
+    @property
+    def armed(self) -> bool:
+        """Whether there is any fault, spent or not."""
+        return bool(self._armed)
+
+    def pick(self, endpoint: str, *, content: str) -> Fault | None:
         """The fault that hits this request, if any, and counts the hit.
 
         Args:
             endpoint: ``METHOD /path``.
+            content: What the request is, the same in each replay.
         """
-        if not self._armed:
-            return None
         with self._lock:
-            return next((a.fault for a in self._armed if self._hits(a, endpoint)), None)
+            # Each fault draws for each request, or the order of requests would decide the draws
+            # of those behind a fault with ``next``.
+            hits = [armed for armed in self._armed if self._aims_at(armed, endpoint, content)]
+            if not hits:
+                return None
+            hits[0].hits += 1
+            return hits[0].fault
 
     def listing(self) -> list[dict[str, Any]]:
         """The armed faults with their number of hits, as JSON values."""
         with self._lock:
             return [asdict(a.fault) | {"hits": a.hits, "spent": a.spent} for a in self._armed]
 
-    @staticmethod
-    def _hits(armed: _Armed, endpoint: str) -> bool:
+    def _aims_at(self, armed: _Armed, endpoint: str, content: str) -> bool:
         fault = armed.fault
         if armed.spent or not fnmatchcase(endpoint, fault.on):
             return False
-        if fault.probability < 1 and armed.random.random() >= fault.probability:
-            return False
-        armed.hits += 1
-        return True
+        if fault.probability == 1:
+            return True
+        armed.seen[content] += 1
+        draw = seeded(self._seed, "fault", armed.position, content, armed.seen[content])
+        return draw.random() < fault.probability

@@ -124,6 +124,7 @@ def _server(emulator: Emulator) -> "uvicorn.Server":
             ws="none",
             lifespan="on",
             access_log=False,
+            date_header=False,  # the app dates its answers by the emulator's own clock
             log_config=None,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )

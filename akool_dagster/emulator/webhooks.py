@@ -5,6 +5,7 @@ import base64
 import hashlib
 import heapq
 import json
+import random
 import threading
 from collections import Counter, deque
 from collections.abc import Callable
@@ -13,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from akool_dagster.emulator.config import WebhookHabits
-from akool_dagster.emulator.ids import seeded
-from akool_dagster.emulator.jobs import COMPLETED, WORKING, Change
+from akool_dagster.emulator.ids import replayed_part, seeded
+from akool_dagster.emulator.jobs import COMPLETED, FAILED, WORKING, Change
 
 _AT_ONCE = 8
 _LOG_LENGTH = 10_000
@@ -64,6 +65,8 @@ class Delivery:
         job_id: ``_id``.
         status: Of the job, as sent.
         url: Where it went.
+        copy: 1 for the first of several copies.
+        forged: Whether it is not AKOOL's.
         attempt: 1 for the first.
         at: Virtual epoch seconds.
         answer: The receiver's HTTP status; 0 when there was none.
@@ -73,6 +76,8 @@ class Delivery:
     job_id: str
     status: int
     url: str
+    copy: int = 1
+    forged: bool = False
     attempt: int = 1
     at: float = 0.0
     answer: int = 0
@@ -91,8 +96,9 @@ class WebhookSender:
     """Sends callbacks in the background and remembers every attempt.
 
     Args:
-        seed: Decides nonces and shuffles.
+        seed: Decides nonces, shuffles and losses, together with the job.
         now: Virtual epoch seconds.
+        told: Turns virtual epoch seconds into the epoch milliseconds that a callback tells.
         habits: How callbacks are sent now.
         client: The client id and secret to sign and encrypt with now.
         wake: Called when there is something new to send.
@@ -103,12 +109,13 @@ class WebhookSender:
         *,
         seed: int,
         now: Callable[[], float],
+        told: Callable[[float], int],
         habits: Callable[[], WebhookHabits],
         client: Callable[[], tuple[str, str]],
         wake: Callable[[], None],
     ) -> None:
         self._seed, self._now, self._habits, self._client = seed, now, habits, client
-        self._wake = wake
+        self._told, self._wake = told, wake
         self._queue: list[_Due] = []
         self._number = 0
         self._lock = threading.Lock()
@@ -132,13 +139,19 @@ class WebhookSender:
             return
         at = change.at
         if habits.reorder:
-            shuffle = seeded(self._seed, "shuffle", change.job.id, change.status)
+            shuffle = self._drawn("shuffle", change.job.id, change.status)
             base = change.job.ended + _SHUFFLE_SECONDS if change.status == WORKING else at
             at = base + shuffle.uniform(0, _SHUFFLE_SECONDS)
         body = json.dumps(_named(payload, habits), separators=(",", ":")).encode()
         delivery = Delivery(job_id=change.job.id, status=change.status, url=change.job.webhook_url)
-        for _ in range(habits.copies):
-            self._push(at, delivery, body)
+        if habits.forged:
+            forgery = json.dumps(_named(_opposite(payload), habits), separators=(",", ":"))
+            self._push(at, replace(delivery, forged=True), forgery.encode())
+        for copy in range(1, habits.copies + 1):
+            if self._drawn("lost", change.job.id, change.status, copy).random() < habits.lost:
+                self.counts["lost"] += 1
+            else:
+                self._push(at + habits.late, replace(delivery, copy=copy), body)
 
     def next_due(self) -> float | None:
         """The virtual time of the next attempt."""
@@ -169,6 +182,9 @@ class WebhookSender:
             heapq.heappush(self._queue, _Due(at, self._number, delivery, payload))
         self._wake()
 
+    def _drawn(self, what: str, job_id: str, *parts: int) -> random.Random:
+        return seeded(self._seed, what, replayed_part(job_id), *parts)
+
     def _pop(self, now: float) -> list[_Due]:
         with self._lock:
             due = []
@@ -185,6 +201,9 @@ class WebhookSender:
         )
         done = replace(done, at=self._now())
         self.log.append(done)
+        if done.forged:
+            self.counts["forged"] += 1
+            return
         self.counts["attempts"] += 1
         if done.answer == 200:
             self.counts["delivered"] += 1
@@ -197,17 +216,25 @@ class WebhookSender:
 
     def _body(self, due: _Due, habits: WebhookHabits) -> dict[str, Any]:
         client_id, secret = self._client()
-        number = seeded(self._seed, "nonce", due.number).randint(1000, 9999)
+        sent = due.delivery
+        drawn = self._drawn("nonce", sent.job_id, sent.status, sent.copy, sent.attempt)
+        number = drawn.randint(1000, 9999)
         sealed = seal(
             due.payload,
             client_id=client_id,
-            client_secret=_WRONG_SECRET if habits.wrong_key else secret,
-            timestamp=int(self._now() * 1000),
+            client_secret=_WRONG_SECRET if habits.wrong_key or sent.forged else secret,
+            timestamp=self._told(self._now()),
             nonce=number if habits.number_nonce else str(number),
         )
         if habits.wrong_signature:
             sealed["signature"] = hashlib.sha1(due.payload).hexdigest()  # noqa: S324
         return sealed
+
+
+def _opposite(payload: dict[str, Any]) -> dict[str, Any]:
+    status = FAILED if payload["status"] == COMPLETED else COMPLETED
+    url = "https://forged.example/video.mp4" if status == COMPLETED else ""
+    return {**payload, "status": status, "url": url}
 
 
 def _named(payload: dict[str, Any], habits: WebhookHabits) -> dict[str, Any]:

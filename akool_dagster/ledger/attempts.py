@@ -252,9 +252,10 @@ class Attempts:
         """
         with self._db.writing() as connection:
             attempt = self._get(connection, attempt_id)
-            if attempt.state is State.RESERVED:
+            if attempt.state is State.RESERVED and (attempt.reserved_at or 0.0) >= self._today():
                 return attempt
-            if attempt.state is not State.PLANNED:
+            # What was set aside on an earlier day, and never sent, would be spent today.
+            if attempt.state not in (State.PLANNED, State.RESERVED):
                 return Hold.TAKEN
             if attempt.kind is Kind.VIDEO and not self._has_slot(connection, limits):
                 return Hold.NO_SLOT
@@ -318,6 +319,11 @@ class Attempts:
         now = self._db.clock()
         with self._db.writing() as connection:
             attempt = self._get(connection, attempt_id)
+            if attempt.state is State.ACCEPTED and attempt.remote_id != remote_id:
+                conflict = f"conflict: AKOOL also gave the id {remote_id}; the first one is kept"
+                self._write_history(
+                    connection, attempt_id, attempt.state, attempt.state, conflict
+                )
             if not may_move(before=attempt.state, after=State.ACCEPTED):
                 return attempt
             if attempt.kind is Kind.VIDEO:
@@ -654,15 +660,17 @@ class Attempts:
         )
         return connection.scalar(query) or 0
 
+    def _today(self) -> float:
+        """When this UTC day began."""
+        now = datetime.fromtimestamp(self._db.clock(), tz=timezone.utc)
+        return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
     def _spent_today(self, connection: sa.Connection) -> float:
         """Adds up what this UTC day may cost: spent where AKOOL told, reserved where not."""
-        today = datetime.fromtimestamp(self._db.clock(), tz=timezone.utc).replace(
-            hour=0, minute=0, second=0, microsecond=0
-        )
         worth = sa.func.coalesce(attempts.c.spent_credits, attempts.c.reserved_credits, 0.0)
         query = sa.select(sa.func.coalesce(sa.func.sum(worth), 0.0)).where(
             attempts.c.service == self._db.service,
-            attempts.c.reserved_at >= today.timestamp(),
+            attempts.c.reserved_at >= self._today(),
             attempts.c.state != State.REFUSED.value,
         )
         return float(connection.scalar(query) or 0.0)

@@ -21,6 +21,7 @@ from akool_dagster.ledger.records import Attempt
 from akool_dagster.ledger.states import Kind, State
 from akool_dagster.ledger.tables import attempts, callbacks
 
+_QUEUED_WRITERS = 4
 _UNPROVED = frozenset({State.SENDING, State.IN_DOUBT})
 
 
@@ -101,6 +102,15 @@ class Callbacks:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+
+    @property
+    def useful_threads(self) -> int:
+        """How many threads may record at once with profit.
+
+        All writers of a ledger take turns. PostgreSQL queues them, but on SQLite those that wait
+        try again at intervals and overtake each other, so that the unlucky wait for seconds.
+        """
+        return 1 if self._db.engine.dialect.name == "sqlite" else _QUEUED_WRITERS
 
     def record(self, *, token: str, remote_id: str, status: int, body_sha256: str) -> Receipt:
         """Writes down a genuine callback and acts on it, both in one transaction.

@@ -1,6 +1,7 @@
 """Callbacks, opened by an implementation of its own: AES by hand-set parameters, SHA-1 by parts."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import time
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
+from akool_dagster.emulator import WebhookHabits
 from akool_dagster.emulator.webhooks import seal
 from akool_dagster_tests.emulator.api import Api
 
@@ -265,3 +267,59 @@ def test_the_translation_receivers_field_names(api: Api, site) -> None:
     assert (payload["video_status"], payload["progress"]) == (3, 100)
     assert payload["video"].endswith(".mp4")
     assert not {"status", "url"} & set(payload)
+
+
+def test_a_late_callback(api: Api, site) -> None:
+    api.akool.emulator.configure(webhooks={"late": 500.0})
+    video_id = api.video_id(webhookUrl=site.url)
+    api.akool.emulator.clock.advance(450)
+    assert api.info(video_id)["video_status"] == 3
+    time.sleep(0.05)
+    assert not site.bodies
+    api.akool.emulator.clock.advance(200)
+    assert opened(api, site.wait_for(1)[0])["_id"] == video_id
+
+
+def test_a_share_of_the_callbacks_is_lost_and_counted(start, site) -> None:
+    api: Api = start(media="tiny", slots=100)
+    api.akool.emulator.configure(webhooks={"lost": 0.5})
+    ids = [api.video_id(text=f"Number {n}.", webhookUrl=site.url) for n in range(40)]
+    api.akool.emulator.clock.advance(100)
+    lost = api.akool.emulator.stats().webhooks["lost"]
+    assert 8 < lost < 32
+    told = [opened(api, raw)["_id"] for raw in site.wait_for(40 - lost)]
+    wait_until_confirmed(api, delivered=40 - lost)
+    assert len(set(told)) == len(told) == 40 - lost
+    assert set(told) < set(ids)
+
+
+def test_a_forgery_comes_along_and_only_the_encryption_gives_it_away(api: Api, site) -> None:
+    api.akool.emulator.configure(webhooks={"forged": True})
+    site.answers = [400, 400]
+    video_id = api.video_id(text="[[video:failed]]", webhookUrl=site.url)
+    api.akool.emulator.clock.advance(100)
+    bodies = [json.loads(raw) for raw in site.wait_for(2)]
+    assert all(is_signed(body, api.akool.client_id) for body in bodies)
+    secrets = ("this-is-not-the-accounts-secret!", api.akool.client_secret)
+    texts = []
+    for secret in secrets:
+        for body in bodies:
+            with contextlib.suppress(AssertionError, ValueError):
+                texts.append(json.loads(decrypted(body, api.akool.client_id, secret)))
+    forgery, truth = texts
+    assert (forgery["_id"], forgery["status"]) == (video_id, 3)
+    assert (truth["_id"], truth["status"], truth["url"]) == (video_id, 4, "")
+    wait_until_confirmed(api, attempts=1, forged=1)
+    for _ in range(2):  # the truth is sent again, the forgery is not
+        api.akool.emulator.clock.advance(10_000)
+        wait_until_confirmed(api, attempts=2, delivered=1, forged=1)
+        assert len(site.bodies) == 3
+
+
+@pytest.mark.parametrize(
+    ("habit", "value"),
+    [("copies", 0), ("attempts", 0), ("late", -1.0), ("lost", 1.5), ("timeout", 0.0)],
+)
+def test_an_impossible_habit_is_explained(habit: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{habit} is {value}"):
+        WebhookHabits(**{habit: value})

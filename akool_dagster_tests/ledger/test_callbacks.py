@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import settings as hypothesis_settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from sqlalchemy.exc import IntegrityError
 
 from akool_dagster.ledger import Attempt, Effect, Kind, Ledger, Limits, Receipt, State
 from akool_dagster_tests.ledger.conftest import Clock
@@ -241,12 +242,10 @@ def test_a_later_status_is_news(ledger: Ledger, clock: Clock) -> None:
     assert ledger.attempts.get(attempt.id).next_look_at == clock.now
 
 
-def test_news_and_effect_are_durable_together_or_not_at_all(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_news_and_effect_are_durable_together_or_not_at_all(ledger: Ledger) -> None:
     attempt = doubted(ledger)
     lines = ledger.attempts.history(attempt.id)
-    with pytest.raises(sa.exc.IntegrityError):
+    with pytest.raises(IntegrityError):
         ledger.callbacks.record(
             token=attempt.webhook_token, remote_id="r1", status=3,
             body_sha256=None,  # type: ignore[arg-type]
@@ -392,7 +391,10 @@ class AnyOrder(RuleBasedStateMachine):
             assert len(moves) == len(set(moves))
 
 
-AnyOrder.TestCase.settings = hypothesis_settings(
-    max_examples=40, stateful_step_count=25, deadline=None
+AnyOrder.TestCase.settings = settings(
+    max_examples=25,
+    stateful_step_count=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 TestAnyOrder = AnyOrder.TestCase

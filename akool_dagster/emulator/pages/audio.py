@@ -14,7 +14,7 @@ from akool_dagster.emulator.links import preview_path, result_path
 from akool_dagster.emulator.markers import without_markers
 from akool_dagster.emulator.media.audio_files import AudioFormat
 from akool_dagster.emulator.media.speech import Speech
-from akool_dagster.emulator.pages.calls import UID, created, get, milliseconds, post
+from akool_dagster.emulator.pages.calls import UID, created, get, post
 from akool_dagster.emulator.pages.speaking import (
     accept_speech,
     check_text,
@@ -133,7 +133,7 @@ def _item(emulator: Emulator, job: Job) -> dict[str, Any]:
     status = job.status(emulator.clock.now())
     return {
         "_id": job.id,
-        "create_time": milliseconds(job.created),
+        "create_time": emulator.milliseconds(job.created),
         "uid": UID,
         "from": 3,
         "input_text": job.details["text"],
@@ -165,7 +165,7 @@ def _official(emulator: Emulator, voice: Voice) -> dict[str, Any]:
 def _own(emulator: Emulator, job: Job) -> dict[str, Any]:
     return {
         "_id": job.id,
-        "create_time": milliseconds(job.created),
+        "create_time": emulator.milliseconds(job.created),
         "uid": UID,
         "from": 4,
         "voice_id": job.details["voice_id"],

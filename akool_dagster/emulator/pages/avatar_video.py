@@ -9,7 +9,7 @@ from akool_dagster.emulator.answers import Refusal, json_body, number_field, tex
 from akool_dagster.emulator.emulator import Emulator
 from akool_dagster.emulator.jobs import QUEUED, Job
 from akool_dagster.emulator.pages import fields
-from akool_dagster.emulator.pages.calls import UID, amount, created, milliseconds, post
+from akool_dagster.emulator.pages.calls import UID, amount, created, post
 from akool_dagster.emulator.pages.video_orders import VideoOrder, accept_video
 from akool_dagster.emulator.pages.webhook_urls import webhook_url
 
@@ -26,7 +26,7 @@ def routes() -> list[Route]:
 async def _create(emulator: Emulator, request: Request) -> dict[str, Any]:
     body = await json_body(request)
     job = await accept_video(emulator, _order(body))
-    return answer(await created(emulator, request, job)) | {
+    return answer(emulator, await created(emulator, request, job)) | {
         "type": 4,
         "ratio": body["data"][0].get("ratio", "16:9"),
         "background": body["data"][0].get("background", "#ffffff"),
@@ -36,11 +36,11 @@ async def _create(emulator: Emulator, request: Request) -> dict[str, Any]:
     }
 
 
-def answer(job: Job) -> dict[str, Any]:
+def answer(emulator: Emulator, job: Job) -> dict[str, Any]:
     """The answer that createVideo and the talking-photo page share."""
     return {
         "_id": job.id,
-        "create_time": milliseconds(job.created),
+        "create_time": emulator.milliseconds(job.created),
         "uid": UID,
         "from": 2,
         "faceswap_quality": 2,

@@ -23,7 +23,7 @@ from akool_dagster.emulator.catalog import (
 from akool_dagster.emulator.emulator import Draft, Emulator
 from akool_dagster.emulator.jobs import Job
 from akool_dagster.emulator.links import portrait_path
-from akool_dagster.emulator.pages.calls import UID, created, get, milliseconds, page_of, post
+from akool_dagster.emulator.pages.calls import UID, created, get, page_of, post
 from akool_dagster.emulator.rehearsal import targets_of
 
 _NEW_ID = re.compile(r"[a-zA-Z0-9]+")
@@ -150,6 +150,6 @@ def _uploaded(emulator: Emulator, job: Job) -> dict[str, Any]:
         "url": job.details["url"],
         "modify_url": job.details["url"],
         "thumbnailUrl": picture,
-        "create_time": milliseconds(job.created),
+        "create_time": emulator.milliseconds(job.created),
         "disabled": False,
     }

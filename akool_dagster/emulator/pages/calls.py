@@ -64,11 +64,6 @@ def amount(value: float) -> int | float:
     return int(value) if value == int(value) else value
 
 
-def milliseconds(moment: float) -> int:
-    """Epoch seconds as AKOOL's times are written."""
-    return int(moment * 1000)
-
-
 def _endpoint(handler: Handler) -> Callable[[Request], Awaitable[JSONResponse]]:
     async def endpoint(request: Request) -> JSONResponse:
         emulator = emulator_of(request)

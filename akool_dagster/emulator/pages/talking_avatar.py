@@ -10,7 +10,7 @@ from akool_dagster.emulator.catalog import GENERATED_AVATAR, OFFICIAL_AVATAR, UP
 from akool_dagster.emulator.emulator import Emulator
 from akool_dagster.emulator.jobs import QUEUED
 from akool_dagster.emulator.pages import fields
-from akool_dagster.emulator.pages.calls import UID, created, milliseconds, post
+from akool_dagster.emulator.pages.calls import UID, created, post
 from akool_dagster.emulator.pages.video_orders import VideoOrder, accept_video
 from akool_dagster.emulator.pages.webhook_urls import webhook_url
 
@@ -34,7 +34,7 @@ async def _create(emulator: Emulator, request: Request) -> dict[str, Any]:
         "task_id": job.details["task_id"],
         "video_status": QUEUED,
         "video": "",
-        "create_time": milliseconds(job.created),
+        "create_time": emulator.milliseconds(job.created),
     }
 
 

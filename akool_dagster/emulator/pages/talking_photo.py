@@ -41,4 +41,4 @@ async def _create(emulator: Emulator, request: Request) -> dict[str, Any]:
         webhook_url=webhook_url(body),
     )
     job = await created(emulator, request, await accept_video(emulator, order))
-    return answer(job) | {"type": 10}
+    return answer(emulator, job) | {"type": 10}

@@ -9,7 +9,7 @@ from akool_dagster.emulator.answers import Refusal
 from akool_dagster.emulator.emulator import Emulator
 from akool_dagster.emulator.jobs import COMPLETED, FAILED, Job
 from akool_dagster.emulator.links import result_path
-from akool_dagster.emulator.pages.calls import UID, amount, get, milliseconds
+from akool_dagster.emulator.pages.calls import UID, amount, get
 from akool_dagster.emulator.pages.speaking import failure_fields
 
 
@@ -39,7 +39,7 @@ def _answer(emulator: Emulator, job: Job) -> dict[str, Any]:
         "_id": job.id,
         "uid": UID,
         "video_id": job.details["video_id"],
-        "create_time": milliseconds(job.created),
+        "create_time": emulator.milliseconds(job.created),
         "video_status": status,
         "deduction_duration": amount(deduction),
         "video_lock_duration": round(job.seconds, 2),

@@ -9,7 +9,7 @@ from typing import Any
 from akool_dagster.emulator.answers import MESSAGES, Refusal
 from akool_dagster.emulator.catalog import official_avatars
 from akool_dagster.emulator.emulator import Draft, Emulator
-from akool_dagster.emulator.ids import dashed_id, object_id
+from akool_dagster.emulator.fingerprints import steady
 from akool_dagster.emulator.jobs import COMPLETED, Job
 from akool_dagster.emulator.links import audio_job_id
 from akool_dagster.emulator.markers import without_markers
@@ -112,7 +112,7 @@ async def accept_video(emulator: Emulator, order: VideoOrder) -> Job:
             details=await _details(emulator, order, avatar, sound),
             plan=plan,
             mean=times.video + times.video_per_second * guess,
-            key=(order.avatar_id or order.avatar_url, script or order.audio_url),
+            key=(order.avatar_id or steady(order.avatar_url), script or steady(order.audio_url)),
             seconds=sound.seconds,
             price=float(math.ceil(sound.seconds * emulator.config.prices.video_second)),
             webhook_url=order.webhook_url,
@@ -194,11 +194,8 @@ def _failing(plan: Plan) -> Plan:
 async def _details(
     emulator: Emulator, order: VideoOrder, avatar: _Avatar, sound: _Sound
 ) -> dict[str, Any]:
-    number, seed = len(emulator.book), emulator.config.seed
     is_link = order.background.startswith(("http://", "https://"))
     return {
-        "video_id": dashed_id(f"{seed}:{number}"),
-        "task_id": object_id(at=emulator.clock.now(), seed=seed, number=number, salt="task"),
         "sound": asdict(sound),
         "scene": {
             "width": order.width,

@@ -1,6 +1,5 @@
 """Voices and speech of the second generation (docs: voiceLab page, v4)."""
 
-import hashlib
 from typing import Any
 
 from starlette.requests import Request
@@ -23,7 +22,6 @@ from akool_dagster.emulator.pages.calls import (
     UID,
     created,
     get,
-    milliseconds,
     page_of,
     post,
 )
@@ -129,14 +127,12 @@ async def _clone(emulator: Emulator, request: Request) -> dict[str, Any]:
     if model == _CANNOT_CLONE:
         raise Refusal(1003, f"{_CANNOT_CLONE} can not clone voices")
     plan = emulator.rehearsals.plan(targets_of("clone"), [sample, name])
-    number = str(len(emulator.book))
-    voice_id = hashlib.blake2b(f"{sample} {number}".encode(), digest_size=18).hexdigest()
     job = emulator.accept(
         Draft(
             kind="clone",
             page="voice/clone",
             body=body,
-            details={"name": name, "model": model, "sample": sample, "voice_id": voice_id},
+            details={"name": name, "model": model, "sample": sample},
             plan=plan,
             mean=emulator.config.times.cloned_voice,
             key=(sample, name),
@@ -250,8 +246,8 @@ def _cloned(emulator: Emulator, job: Job) -> dict[str, Any]:
         "text": "",
         "duration": 0,
         "status": job.status(emulator.clock.now()),
-        "create_time": milliseconds(job.created),
-        "update_time": milliseconds(min(job.ended, emulator.clock.now())),
+        "create_time": emulator.milliseconds(job.created),
+        "update_time": emulator.milliseconds(min(job.ended, emulator.clock.now())),
         "style": options.get("style") or [],
         "scenario": options.get("scenario") or [],
         "age": options.get("age") or [],
@@ -282,7 +278,7 @@ def _resource(emulator: Emulator, job: Job) -> dict[str, Any]:
         "voice_model_id": job.details.get("voice_record", ""),
         "voice_options": job.body.get("voice_options") or {},
         "webhookUrl": job.webhook_url,
-        "create_time": milliseconds(job.created),
-        "update_time": milliseconds(min(job.ended, now)),
+        "create_time": emulator.milliseconds(job.created),
+        "update_time": emulator.milliseconds(min(job.ended, now)),
         **failure_fields(emulator, job),
     }

@@ -321,9 +321,7 @@ class Attempts:
             attempt = self._get(connection, attempt_id)
             if attempt.state is State.ACCEPTED and attempt.remote_id != remote_id:
                 conflict = f"conflict: AKOOL also gave the id {remote_id}; the first one is kept"
-                self._write_history(
-                    connection, attempt_id, attempt.state, attempt.state, conflict
-                )
+                self._write_history(connection, attempt_id, attempt.state, attempt.state, conflict)
             if not may_move(before=attempt.state, after=State.ACCEPTED):
                 return attempt
             if attempt.kind is Kind.VIDEO:

@@ -155,11 +155,6 @@ class Person:
         counts = self.backfill_counts().values()
         return all(c and c["succeeded"] + c["failed"] == c["targeted"] > 0 for c in counts)
 
-    def open_cause(self) -> None:
-        """Opens the events of the partition that is shown, where a failed one tells its cause."""
-        self.page.get_by_role("button", name="View all historical events").click()
-        self.page.get_by_text("what_to_do").first.wait_for()
-
     def open_run_of_partition(self) -> None:
         """Opens the run that the shown partition names, at its error."""
         self.page.get_by_role("link", name=_RUN_ID).first.click()

@@ -9,6 +9,7 @@ from rich.console import Console
 from akool_dagster.batch.row_status import RowStatus, Standing, row_statuses
 from akool_dagster.cli.dagster_runs import EndedRun, Runner
 from akool_dagster.cli.exits import Exit, exit_code, stop
+from akool_dagster.cli.interrupts import insistent_interrupts
 from akool_dagster.cli.progress import progress_bars
 from akool_dagster.cli.tables import in_words, is_here, rows_table, stop_in_words
 from akool_dagster.ledger import AccountStop, Ledger
@@ -77,7 +78,7 @@ def make_videos(
     told: dict[str, str] = {}
     if keys:
         try:
-            with progress_bars(read, console=console):
+            with insistent_interrupts(), progress_bars(read, console=console):
                 runs = list(runner.generate(keys))
         except KeyboardInterrupt:
             return Batch(rows=read(), code=Exit.INTERRUPTED)

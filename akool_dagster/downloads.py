@@ -275,7 +275,11 @@ class Downloader:
         timeouts = (self._timeouts.connect_seconds, self._timeouts.read_seconds)
         try:
             with self._session.get(
-                url, headers={"Range": "bytes=0-0"}, stream=True, timeout=timeouts
+                url,
+                headers={"Range": "bytes=0-0"},
+                stream=True,
+                timeout=timeouts,
+                allow_redirects=False,  # to follow one could carry a credential of .netrc along
             ) as response:
                 return not 400 <= response.status_code < 500
         except requests.RequestException:

@@ -8,6 +8,7 @@ from akool_dagster.assets.script_videos import DOWNLOADED_VIDEOS
 from akool_dagster.assets.tables import markdown_table
 from akool_dagster.batch.results import results_table, to_csv_bytes, to_parquet_bytes
 from akool_dagster.batch.row_status import row_statuses
+from akool_dagster.ledger import Spend
 from akool_dagster.manifest import read_scripts
 from akool_dagster.partitions import lineage_only, manifests_partitions
 from akool_dagster.resources import LedgerResource, StorageResource
@@ -40,6 +41,7 @@ def batch_results(
     scripts = read_scripts(path)
     with ledger.open() as book:
         statuses = row_statuses(book, scripts.rows())
+        spend = book.spending.by_manifest().get(name)
     table = results_table(scripts.table, statuses)
     csv_path, parquet_path = root.results_path(name, ".csv"), root.results_path(name, ".parquet")
     root.install_bytes(csv_path, to_csv_bytes(table))
@@ -50,9 +52,22 @@ def batch_results(
         metadata={
             "dagster/row_count": len(table),
             "statuses": dict(counts),
-            "credits": float(table["credits"].sum()),
+            "credits_of_these_rows": float(table["credits"].sum()),
+            **_money(spend),
             "csv": dg.MetadataValue.path(str(csv_path)),
             "parquet": dg.MetadataValue.path(str(parquet_path)),
             "preview": dg.MetadataValue.md(markdown_table(preview)),
         }
     )
+
+
+def _money(spend: Spend | None) -> dict[str, float]:
+    """Tells estimated against actual, for everything that the manifest ever asked for."""
+    if spend is None:
+        return {}
+    return {
+        "credits_estimated": spend.estimated,
+        "credits_spent": spend.spent,
+        "credits_not_told_yet": spend.open,
+        "credits_in_doubt": spend.in_doubt,
+    }

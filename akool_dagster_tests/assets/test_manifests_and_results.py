@@ -69,6 +69,9 @@ def test_results_hold_the_input_and_what_became_of_it(place: Place) -> None:
     assert table["akool_code"][1] == "1205"
     assert "no luck" in table["cause"][1]
     assert list(table.columns[:2]) == ["script_id", "script"]
+    facts = place.metadata("batch_results", "m")
+    assert facts["credits_estimated"] >= facts["credits_spent"] > 0  # type: ignore[operator]
+    assert facts["credits_in_doubt"] == 0
     same = pd.read_parquet(place.data / "results" / "m.parquet")
     assert list(same["status"]) == list(table["status"])
 

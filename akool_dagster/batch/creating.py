@@ -287,6 +287,9 @@ def _refused_by_akool(tools: Tools, attempt: Attempt, error: Refused) -> Attempt
 
 
 def _is_asked_again(error: Refused) -> bool:
+    if isinstance(error, AccountStopped):
+        # It is not the row's fault: once the account is open again it may be asked for.
+        return True
     return isinstance(error, TryAgainLater) and error.code in ASKED_AGAIN
 
 

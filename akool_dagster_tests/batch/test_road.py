@@ -209,7 +209,8 @@ def test_an_account_code_stops_all_sending(
     rows = rows_of(*(plain_line(f"r{number}") for number in range(30)))
     emulator.emulator.set_credits(0.01)
     outcomes = walk(tools, rows)
-    assert {outcome.trouble for outcome in outcomes} == {Trouble.ROW, Trouble.ACCOUNT}
+    assert {outcome.trouble for outcome in outcomes} == {Trouble.ACCOUNT}
+    assert all(status.may_be_asked_again for status in row_statuses(tools.ledger, rows))
     assert emulator.emulator.stats().received["voice"] <= 16  # those under way at that moment
     blocked = [outcome for outcome in outcomes if outcome.trouble is Trouble.ACCOUNT]
     assert all(outcome.cost == "Nothing was sent for this row." for outcome in blocked)

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from types import FrameType
 
@@ -19,6 +20,8 @@ from akool_dagster.storage import open_storage
 
 _PATIENCE_SECONDS = 45
 """After it was told to end, Dagster has this long before it is killed."""
+
+_GLANCE_SECONDS = 0.1
 
 
 @click.command()
@@ -76,7 +79,24 @@ def _run(command: list[str]) -> int:
     for number in endings:
         signal.signal(number, pass_on)
     signal.signal(signal.SIGALRM, lambda _number, _frame: tell_all(signal.SIGKILL))
-    return process.wait()
+    code = process.wait()
+    _wait_for_group(process.pid)
+    return code
+
+
+def _wait_for_group(group: int) -> None:
+    """Waits for the processes that outlive Dagster's own by a moment.
+
+    The emulator must not be gone before a run that still talks to it.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-group, os.WNOHANG)  # as process 1 of a container they are ours
+            os.killpg(group, 0)
+            time.sleep(_GLANCE_SECONDS)
+        os.killpg(group, signal.SIGKILL)
 
 
 def _catch_endings() -> list[signal.Signals]:

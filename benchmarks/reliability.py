@@ -72,7 +72,7 @@ class Order:
 
 
 def model(order: Order) -> Iterator[Line]:
-    """Creates through the one door, simulated; ``--rows`` counts passages through the door."""
+    """Creates through the one door, simulated; ``--rows`` counts the creates that were sent."""
     wanted, total = order.size(1_000_000), Findings()
     chunks = chunks_of_worlds(order.seed)
     until = time.monotonic() + 60 * order.minutes
@@ -82,11 +82,11 @@ def model(order: Order) -> Iterator[Line]:
         under_way: deque[Future[Findings]] = deque(pool.submit(live_through, c) for c in first)
         while under_way:
             total.add(under_way.popleft().result())
-            if total.asked < wanted and time.monotonic() < until:
+            if total.sent < wanted and time.monotonic() < until:
                 under_way.append(pool.submit(live_through, next(chunks)))
     yield Line(
         name="model",
-        size=f"{total.asked:,} creates through the door, {total.sent:,} of them sent, in "
+        size=f"{total.sent:,} creates sent, {total.asked:,} passages through the door, "
         f"{total.worlds:,} worlds",
         result=f"{total.duplicates} paid twice, {total.lost_ids} ids lost, cap passed "
         f"{total.cap_passed} times; {total.accepted:,} accepted, {total.kills:,} kills, "

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from akool_dagster.ledger import statements
 from akool_dagster.ledger.database import Database
 from akool_dagster.ledger.records import AccountStop
 from akool_dagster.ledger.tables import account_stops
@@ -97,15 +98,8 @@ class Account:
             )
 
     def _open_stop(self, connection: sa.Connection) -> AccountStop | None:
-        row = connection.execute(
-            sa.select(account_stops)
-            .where(
-                account_stops.c.service == self._db.service,
-                account_stops.c.reopened_at.is_(None),
-            )
-            .order_by(account_stops.c.id)
-            .limit(1)
-        ).one_or_none()
+        ours = {"service": self._db.service}
+        row = connection.execute(statements.OPEN_STOP, ours).one_or_none()
         if row is None:
             return None
         return AccountStop(

@@ -11,10 +11,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from akool_dagster.ledger import statements
 from akool_dagster.ledger.database import Database
 from akool_dagster.ledger.learned_limit import learned_limit, lower_limit, raise_limit
 from akool_dagster.ledger.records import Attempt, Event
-from akool_dagster.ledger.states import AT_AKOOL, Kind, State, may_move
+from akool_dagster.ledger.states import Kind, State, may_move
 from akool_dagster.ledger.tables import attempts, history
 
 SENDING_LIMIT_SECONDS = 600.0
@@ -139,14 +140,9 @@ class Attempts:
         Returns:
             The attempts, longest due first.
         """
-        query = (
-            self._mine(kind)
-            .where(attempts.c.state == State.ACCEPTED.value, attempts.c.next_look_at <= now)
-            .order_by(attempts.c.next_look_at)
-            .limit(limit)
-        )
+        wanted = {"service": self._db.service, "kind": kind.value, "now": now, "most": limit}
         with self._db.reading() as connection:
-            return [Attempt.from_row(row) for row in connection.execute(query)]
+            return [Attempt.from_row(row) for row in connection.execute(statements.DUE, wanted)]
 
     def opened_since(self, *, kind: Kind, content_hash: str, since: float) -> int:
         """Counts the attempts for a content that were opened since a time.
@@ -159,14 +155,9 @@ class Attempts:
         Returns:
             Their number.
         """
-        query = sa.select(sa.func.count()).where(
-            attempts.c.service == self._db.service,
-            attempts.c.kind == kind.value,
-            attempts.c.content_hash == content_hash,
-            attempts.c.planned_at >= since,
-        )
+        content = self._content(kind=kind, content_hash=content_hash)
         with self._db.reading() as connection:
-            return connection.scalar(query) or 0
+            return connection.scalar(statements.OPENED_SINCE, {**content, "since": since}) or 0
 
     def history(self, attempt_id: int) -> list[Event]:
         """Reads what happened to an attempt.
@@ -220,24 +211,18 @@ class Attempts:
                     f"{newest.state.value}: only a refused, failed or expired attempt, or a "
                     "person's word, opens the next one."
                 )
-            attempt_id = connection.scalar(
-                attempts.insert()
-                .values(
-                    service=self._db.service,
-                    kind=kind.value,
-                    content_hash=content_hash,
-                    number=after + 1,
-                    state=State.PLANNED.value,
-                    api=api,
-                    webhook_token=secrets.token_urlsafe(24),
-                    media_seconds=media_seconds,
-                    planned_at=self._db.clock(),
-                )
-                .returning(attempts.c.id)
-            )
-            assert attempt_id is not None  # noqa: S101 - RETURNING gives the new line's id
-            self._write_history(connection, attempt_id, None, State.PLANNED, None)
-            return self._get(connection, attempt_id)
+            opened = {
+                **self._content(kind=kind, content_hash=content_hash),
+                "number": after + 1,
+                "state": State.PLANNED.value,
+                "api": api,
+                "webhook_token": secrets.token_urlsafe(24),
+                "media_seconds": media_seconds,
+                "planned_at": self._db.clock(),
+            }
+            row = connection.execute(statements.OPEN_ATTEMPT, opened).one()
+            self._write_history(connection, row.id, None, State.PLANNED, None)
+            return Attempt.from_row(row)
 
     def reserve(self, attempt_id: int, *, price: float, limits: Limits) -> Attempt | Hold:
         """Sets a slot and the price aside, or says why that cannot be.
@@ -424,17 +409,11 @@ class Attempts:
         Returns:
             The attempts that are now in doubt.
         """
-        query = (
-            sa.select(attempts)
-            .where(attempts.c.service == self._db.service)
-            .where(attempts.c.state == State.SENDING.value)
-        )
         with self._db.reading() as connection:
-            sending = [Attempt.from_row(row) for row in connection.execute(query)]
+            sending = self._sending(connection)
         if not any(self._is_abandoned(attempt) for attempt in sending):
             return []
         with self._db.writing() as connection:
-            now_sending = [Attempt.from_row(row) for row in connection.execute(query)]
             return [
                 self._move(
                     connection,
@@ -443,7 +422,7 @@ class Attempts:
                     detail="its process ended while the request was on its way",
                     reason="The process that sent it ended before AKOOL's answer was written down.",
                 )
-                for attempt in now_sending
+                for attempt in self._sending(connection)
                 if self._is_abandoned(attempt)
             ]
 
@@ -459,18 +438,14 @@ class Attempts:
         Returns:
             True for the caller that may ask.
         """
-        claim = (
-            attempts.update()
-            .where(
-                attempts.c.id == attempt.id,
-                attempts.c.state == State.ACCEPTED.value,
-                attempts.c.next_look_at == attempt.next_look_at,
-                attempts.c.looks == attempt.looks,
-            )
-            .values(next_look_at=next_look_at, looks=attempts.c.looks + 1)
-        )
+        claim = {
+            "which": attempt.id,
+            "was_due_at": attempt.next_look_at,
+            "had_looks": attempt.looks,
+            "due_at": next_look_at,
+        }
         with self._db.writing() as connection:
-            return connection.execute(claim).rowcount == 1
+            return connection.execute(statements.CLAIM_LOOK, claim).rowcount == 1
 
     def complete(
         self,
@@ -612,10 +587,15 @@ class Attempts:
             attempts.c.service == self._db.service, attempts.c.kind == kind.value
         )
 
+    def _content(self, *, kind: Kind, content_hash: str) -> dict[str, Any]:
+        return {"service": self._db.service, "kind": kind.value, "content_hash": content_hash}
+
+    def _sending(self, connection: sa.Connection) -> list[Attempt]:
+        rows = connection.execute(statements.SENDING, {"service": self._db.service})
+        return [Attempt.from_row(row) for row in rows]
+
     def _get(self, connection: sa.Connection, attempt_id: int) -> Attempt:
-        row = connection.execute(
-            sa.select(attempts).where(attempts.c.id == attempt_id)
-        ).one_or_none()
+        row = connection.execute(statements.ATTEMPT, {"attempt_id": attempt_id}).one_or_none()
         if row is None:
             raise LookupError(f"The ledger has no attempt {attempt_id}.")
         return Attempt.from_row(row)
@@ -623,13 +603,8 @@ class Attempts:
     def _latest(
         self, connection: sa.Connection, *, kind: Kind, content_hash: str
     ) -> Attempt | None:
-        query = (
-            self._mine(kind)
-            .where(attempts.c.content_hash == content_hash)
-            .order_by(attempts.c.number.desc())
-            .limit(1)
-        )
-        row = connection.execute(query).one_or_none()
+        wanted = self._content(kind=kind, content_hash=content_hash)
+        row = connection.execute(statements.NEWEST_ATTEMPT, wanted).one_or_none()
         return None if row is None else Attempt.from_row(row)
 
     def _has_slot(self, connection: sa.Connection, limits: Limits) -> bool:
@@ -639,24 +614,12 @@ class Attempts:
 
     def _in_flight(self, connection: sa.Connection) -> int:
         now = self._db.clock()
-        at_akool = [state.value for state in AT_AKOOL]
-        query = sa.select(sa.func.count()).where(
-            attempts.c.service == self._db.service,
-            attempts.c.kind == Kind.VIDEO.value,
-            sa.or_(
-                attempts.c.state.in_(at_akool),
-                # A process that died between reserving and sending must not hold its slot for ever.
-                sa.and_(
-                    attempts.c.state == State.RESERVED.value,
-                    attempts.c.reserved_at > now - SENDING_LIMIT_SECONDS,
-                ),
-                sa.and_(
-                    attempts.c.state == State.IN_DOUBT.value,
-                    attempts.c.sending_at > now - DOUBT_HOLDS_SLOT_SECONDS,
-                ),
-            ),
-        )
-        return connection.scalar(query) or 0
+        since = {
+            "service": self._db.service,
+            "reserved_since": now - SENDING_LIMIT_SECONDS,
+            "doubted_since": now - DOUBT_HOLDS_SLOT_SECONDS,
+        }
+        return connection.scalar(statements.IN_FLIGHT, since) or 0
 
     def _today(self) -> float:
         """When this UTC day began."""
@@ -665,13 +628,8 @@ class Attempts:
 
     def _spent_today(self, connection: sa.Connection) -> float:
         """Adds up what this UTC day may cost: spent where AKOOL told, reserved where not."""
-        worth = sa.func.coalesce(attempts.c.spent_credits, attempts.c.reserved_credits, 0.0)
-        query = sa.select(sa.func.coalesce(sa.func.sum(worth), 0.0)).where(
-            attempts.c.service == self._db.service,
-            attempts.c.reserved_at >= self._today(),
-            attempts.c.state != State.REFUSED.value,
-        )
-        return float(connection.scalar(query) or 0.0)
+        today = {"service": self._db.service, "since": self._today()}
+        return float(connection.scalar(statements.SPENT_SINCE, today) or 0.0)
 
     def _is_abandoned(self, attempt: Attempt) -> bool:
         if attempt.state is not State.SENDING:
@@ -699,13 +657,10 @@ class Attempts:
         detail: str | None = None,
         **values: Any,
     ) -> Attempt:
-        connection.execute(
-            attempts.update()
-            .where(attempts.c.id == attempt.id, attempts.c.state == attempt.state.value)
-            .values(state=after.value, **values)
-        )
+        change = {"which": attempt.id, "was": attempt.state.value, "state": after.value, **values}
+        row = connection.execute(statements.MOVE, change).one()
         self._write_history(connection, attempt.id, attempt.state, after, detail)
-        return self._get(connection, attempt.id)
+        return Attempt.from_row(row)
 
     def _write_history(
         self,
@@ -715,16 +670,15 @@ class Attempts:
         after: State,
         detail: str | None,
     ) -> None:
-        connection.execute(
-            history.insert().values(
-                attempt_id=attempt_id,
-                at=self._db.clock(),
-                before=before.value if before else None,
-                after=after.value,
-                actor=self._db.actor,
-                detail=detail,
-            )
-        )
+        line = {
+            "attempt_id": attempt_id,
+            "at": self._db.clock(),
+            "before": before.value if before else None,
+            "after": after.value,
+            "actor": self._db.actor,
+            "detail": detail,
+        }
+        connection.execute(statements.WRITE_HISTORY, line)
 
 
 def _json(answer: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from akool_dagster.ledger import statements
 from akool_dagster.ledger.database import Database
 from akool_dagster.ledger.records import Attempt, Delivery
 from akool_dagster.ledger.states import Kind, State
@@ -71,20 +72,16 @@ class Deliveries:
             if known is not None:
                 return known
             now = self._db.clock()
-            connection.execute(
-                deliveries.insert().values(
-                    service=self._db.service,
-                    script_key=script_key,
-                    manifest=script_key.partition(".")[0],
-                    kind=kind.value,
-                    content_hash=content_hash,
-                    asked_at=now,
-                    changed_at=now,
-                )
-            )
-            added = self._find(connection, script_key, kind, content_hash)
-        assert added is not None  # noqa: S101 - inserted in this very transaction
-        return added
+            asked = {
+                "service": self._db.service,
+                "script_key": script_key,
+                "manifest": script_key.partition(".")[0],
+                "kind": kind.value,
+                "content_hash": content_hash,
+                "asked_at": now,
+                "changed_at": now,
+            }
+            return Delivery.from_row(connection.execute(statements.ASK, asked).one())
 
     def find(self, *, script_key: str, kind: Kind, content_hash: str) -> Delivery | None:
         """Reads a row's line.
@@ -173,20 +170,10 @@ class Deliveries:
             run_id: The Dagster run that asked.
         """
         with self._db.writing() as connection:
-            known = connection.scalar(
-                sa.select(requests.c.id).where(
-                    requests.c.attempt_id == attempt_id, requests.c.script_key == script_key
-                )
-            )
-            if known is None:
-                connection.execute(
-                    requests.insert().values(
-                        attempt_id=attempt_id,
-                        script_key=script_key,
-                        run_id=run_id,
-                        at=self._db.clock(),
-                    )
-                )
+            note = {"attempt_id": attempt_id, "script_key": script_key}
+            if connection.scalar(statements.REQUEST, note) is None:
+                note.update(run_id=run_id, at=self._db.clock())
+                connection.execute(statements.NOTE_REQUEST, note)
 
     def saved(
         self,
@@ -380,12 +367,13 @@ class Deliveries:
     def _find(
         self, connection: sa.Connection, script_key: str, kind: Kind, content_hash: str
     ) -> Delivery | None:
-        row = connection.execute(
-            self._mine(kind).where(
-                deliveries.c.script_key == script_key,
-                deliveries.c.content_hash == content_hash,
-            )
-        ).one_or_none()
+        wanted = {
+            "service": self._db.service,
+            "kind": kind.value,
+            "script_key": script_key,
+            "content_hash": content_hash,
+        }
+        row = connection.execute(statements.DELIVERY, wanted).one_or_none()
         return None if row is None else Delivery.from_row(row)
 
     def _by_id(self, connection: sa.Connection, ids: list[int]) -> dict[int, Delivery]:

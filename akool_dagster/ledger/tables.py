@@ -52,6 +52,7 @@ attempts = sa.Table(
     sa.UniqueConstraint("service", "kind", "content_hash", "number"),
     sa.UniqueConstraint("service", "kind", "remote_id"),
     sa.Index("akool_attempts_by_state", "service", "kind", "state", "next_look_at"),
+    sa.Index("akool_attempts_by_day", "service", "reserved_at"),
 )
 
 history = sa.Table(

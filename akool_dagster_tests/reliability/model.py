@@ -64,7 +64,7 @@ _TAKEN = {"accepted", "answer lost", "5xx after effect", "truncated"}
 _UNCLEAR = {"answer lost", "5xx after effect", "truncated", "lost before effect"}
 _MOST_STEPS = 30  # of one content in one run
 _MOST_KILLS = 6  # of one world
-_LONGEST_LIFE = 500  # statements until a run is killed
+_LONGEST_LIFE = 400  # statements until a run is killed
 
 
 class Killed(BaseException):

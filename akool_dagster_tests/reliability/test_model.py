@@ -8,7 +8,7 @@ from akool_dagster.ledger import Attempt, Hold, Kind, Ledger, Limits
 from akool_dagster_tests.reliability.model import DAY, HastyAttempts, live_through, live_until
 
 SEED = 2
-CREATES = 1_000
+CREATES = 1_500
 
 
 def test_no_create_is_paid_twice_and_no_id_lost() -> None:

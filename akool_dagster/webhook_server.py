@@ -218,7 +218,7 @@ def _plain(error: Exception) -> str:
 def _tell(receipt: Receipt) -> None:
     news = receipt.news
     logger.log(
-        logging.WARNING if receipt.is_contradiction else logging.INFO,
+        logging.WARNING if receipt.news.effect is Effect.CONFLICT else logging.INFO,
         "Callback for attempt %s: AKOOL id %s has status %d: %s, %s%s",
         news.attempt_id,
         news.remote_id,

@@ -1,14 +1,18 @@
 """What a person must know of: requests in doubt, and files that AKOOL will soon have deleted."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from akool_dagster.ledger import Attempt, Kind, Ledger, State
+from akool_dagster.batch.wording import when
+from akool_dagster.ledger import Attempt, Kind, Ledger, News, State
 
 ALARM_SECONDS = 48 * 3600.0 + 300.0
 """How long before its link dies a finished video that is not saved raises the alarm.
 
 48 hours, and as long as a tick of the sensor that looks may be late.
 """
+
+_NAMED = 10  # of many, in one text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +86,54 @@ def lost_videos(ledger: Ledger) -> list[Concern]:
         if newest[attempt.content_hash].id == attempt.id
         for concern in _rows_of(ledger, attempt)
     ]
+
+
+def warnings(ledger: Ledger, *, now: float) -> list[str]:
+    """Puts what a person must look at into words.
+
+    Args:
+        ledger: The ledger.
+        now: The time.
+
+    Returns:
+        One text per matter, the loss of a video first; empty when all is well.
+    """
+    matters: Sequence[tuple[Sequence[Concern], str, Callable[[Concern], object]]] = (
+        (
+            lost_videos(ledger),
+            "LOST: made and paid for, and its link died before it was saved",
+            lambda concern: f"link died {when(concern.attempt.url_expires_at)}",
+        ),
+        (
+            dying_links(ledger, now=now),
+            "Finished and not saved, and AKOOL deletes it within 48 hours: run it, or leave "
+            "video_info_sensor switched on",
+            lambda concern: f"link dies {when(concern.attempt.url_expires_at)}",
+        ),
+    )
+    told = [_in_words(text, found, detail) for found, text, detail in matters if found]
+    conflicts = ledger.callbacks.conflicts()
+    if conflicts:
+        told.append(_conflicts_in_words(conflicts))
+    return told
+
+
+def _in_words(text: str, concerns: Sequence[Concern], detail: Callable[[Concern], object]) -> str:
+    return f"{text}: {_some(f'{concern.key} ({detail(concern)})' for concern in concerns)}."
+
+
+def _conflicts_in_words(conflicts: Sequence[News]) -> str:
+    cases = _some(f"AKOOL id {news.remote_id} ({news.reason})" for news in conflicts)
+    return (
+        "AKOOL's callbacks named jobs that the ledger cannot place, and that may have been "
+        f"charged; look them up on AKOOL's site: {cases}."
+    )
+
+
+def _some(words: Iterable[str]) -> str:
+    words = list(words)
+    more = len(words) - _NAMED
+    return ", ".join(words[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _rows_of(ledger: Ledger, attempt: Attempt) -> list[Concern]:

@@ -9,7 +9,7 @@ from rich.text import Text
 from akool_dagster.batch.outcomes import sentences
 from akool_dagster.batch.row_status import RowStatus, Standing
 from akool_dagster.batch.wording import when
-from akool_dagster.ledger import AccountStop
+from akool_dagster.ledger import AccountStop, Spend
 
 _COLOURS = {
     Standing.SAVED: "green",
@@ -107,6 +107,26 @@ def counts_table(by_name: Mapping[str, Sequence[RowStatus]]) -> Table:
     table.add_column("standing", overflow="fold")
     for name, rows in by_name.items():
         table.add_row(name, str(len(rows)), in_words(rows))
+    return table
+
+
+def spend_table(spends: Mapping[str, Spend], *, of: str) -> Table:
+    """Lays credits out for the terminal.
+
+    Args:
+        spends: Credits by name.
+        of: What the names are, such as ``day (UTC)``.
+
+    Returns:
+        One line per name: what was estimated before the requests and what AKOOL took.
+    """
+    table = Table()
+    table.add_column(of, overflow="fold")
+    for title in ("requests", "estimated", "spent", "not told yet", "in doubt"):
+        table.add_column(title, no_wrap=True, justify="right")
+    for name, spend in spends.items():
+        credit = (spend.estimated, spend.spent, spend.open, spend.in_doubt)
+        table.add_row(name, f"{spend.creates:,}", *(f"{amount:,.10g}" for amount in credit))
     return table
 
 

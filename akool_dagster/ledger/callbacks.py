@@ -33,7 +33,9 @@ class Effect(str, Enum):
     LOOK = "look"
     """The attempt was accepted, and its status is to be asked for now."""
     IGNORED = "ignored"
-    """Nothing: the attempt is settled, or the callback contradicts what is known of it."""
+    """Nothing: the attempt is settled."""
+    CONFLICT = "conflict"
+    """Nothing: it cannot be true besides what the ledger holds, so that a person should know."""
     UNKNOWN = "unknown"
     """Nothing: no attempt has this address."""
 
@@ -84,13 +86,10 @@ class Receipt:
     Attributes:
         news: Its line in the ledger.
         is_new: False when the same was told before; a repeated callback changes nothing.
-        is_contradiction: Whether it says something that cannot be true besides what the ledger
-            holds, so that a person should know.
     """
 
     news: News
     is_new: bool
-    is_contradiction: bool = False
 
 
 class Callbacks:
@@ -153,7 +152,7 @@ class Callbacks:
             )
             added = self._find(connection, key)
         assert added is not None  # noqa: S101 - inserted in this very transaction
-        return Receipt(news=added, is_new=True, is_contradiction=verdict.is_contradiction)
+        return Receipt(news=added, is_new=True)
 
     def of(self, attempt_id: int | None) -> list[News]:
         """Reads the callbacks that came for an attempt.
@@ -169,6 +168,23 @@ class Callbacks:
             .where(
                 callbacks.c.service == self._db.service,
                 callbacks.c.attempt_id.is_not_distinct_from(attempt_id),
+            )
+            .order_by(callbacks.c.id)
+        )
+        with self._db.reading() as connection:
+            return [News.from_row(row) for row in connection.execute(query)]
+
+    def conflicts(self) -> list[News]:
+        """Reads the callbacks that cannot be true besides what the ledger holds.
+
+        Returns:
+            The lines, oldest first.
+        """
+        query = (
+            sa.select(callbacks)
+            .where(
+                callbacks.c.service == self._db.service,
+                callbacks.c.effect == Effect.CONFLICT.value,
             )
             .order_by(callbacks.c.id)
         )
@@ -197,7 +213,7 @@ class Callbacks:
         if attempt is None:
             return _Verdict(Effect.UNKNOWN, "no attempt has this address")
         if attempt.remote_id is not None and attempt.remote_id != remote_id:
-            return _contradiction(f"AKOOL's id of this attempt is {attempt.remote_id}")
+            return _Verdict(Effect.CONFLICT, f"AKOOL's id of this attempt is {attempt.remote_id}")
         if attempt.state in _UNPROVED:
             return self._prove(connection, attempt, remote_id=remote_id, status=status)
         if attempt.state is State.ACCEPTED:
@@ -205,7 +221,7 @@ class Callbacks:
             return _Verdict(Effect.LOOK, "the attempt's status is to be asked for now")
         reason = f"the attempt is {attempt.state.value}"
         if attempt.remote_id is None:
-            return _contradiction(reason)
+            return _Verdict(Effect.CONFLICT, reason)
         return _Verdict(Effect.IGNORED, reason)
 
     def _prove(
@@ -219,7 +235,7 @@ class Callbacks:
             )
         )
         if owner is not None:
-            return _contradiction(f"this id belongs to attempt {owner}")
+            return _Verdict(Effect.CONFLICT, f"this id belongs to attempt {owner}")
         joined = _OpenTransaction(
             engine=self._db.engine,
             service=self._db.service,
@@ -253,11 +269,6 @@ class Callbacks:
 class _Verdict:
     effect: Effect
     reason: str
-    is_contradiction: bool = False
-
-
-def _contradiction(reason: str) -> _Verdict:
-    return _Verdict(Effect.IGNORED, reason, is_contradiction=True)
 
 
 @dataclass(frozen=True, kw_only=True)

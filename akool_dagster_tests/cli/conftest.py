@@ -2,7 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,9 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
+from akool_dagster.batch.outcomes import STAGES, Stage
 from akool_dagster.batch.row_status import RowStatus, row_statuses
-from akool_dagster.batch.walk import STAGES, Walk
+from akool_dagster.batch.walk import Walk
 from akool_dagster.cli import main
 from akool_dagster.emulator import EmulatorConfig, RenderTimes, RunningEmulator, serve
 from akool_dagster.ledger import Ledger
@@ -31,10 +32,15 @@ class Shell:
     akool: RunningEmulator
     env: Mapping[str, str]
 
-    def __call__(self, *words: str, **env: str | None) -> Result:
+    def __call__(self, *words: str, input: str | None = None, **env: str | None) -> Result:  # noqa: A002
         """Runs the command in this process."""
-        variables = {**self.env, **env}
-        return CliRunner().invoke(main, list(words), env=variables, prog_name="akool-dagster")
+        return CliRunner().invoke(
+            main,
+            list(words),
+            input=input,
+            env={**self.env, **env},
+            prog_name="akool-dagster",
+        )
 
     def start(self, *words: str, **env: str) -> "subprocess.Popen[str]":
         """Starts the command as a process of its own."""
@@ -62,12 +68,12 @@ class Shell:
         """Writes a manifest into the data root."""
         return write_manifest(self.data / "manifests", name, *lines)
 
-    def walked(self, name: str, *lines: str) -> None:
+    def walked(self, name: str, *lines: str, stages: Sequence[Stage] = STAGES) -> None:
         """Puts a manifest in and has it made, without Dagster."""
         manifest = read_manifest(self.put(name, *lines))
         write_scripts(manifest, self.data / "scripts" / f"{name}.parquet")
         with opened_tools(self.akool, self.data, rules=quick_rules(poll_seconds=0.05)) as tools:
-            list(Walk(tools, run_id=f"made-{name}").outcomes(manifest.rows(), stages=STAGES))
+            list(Walk(tools, run_id=f"made-{name}").outcomes(manifest.rows(), stages=stages))
 
     @contextmanager
     def ledger(self, *, actor: str | None = None) -> Iterator[Ledger]:

@@ -114,7 +114,7 @@ _WRONG_USE: list[tuple[list[str], str]] = [
     (["m", "--not-created"], "has no script ''"),
     (["../m.a", "--not-created"], "manifest"),
     (["m.voice", "--not-created"], "No video of m.voice was ever asked for"),
-    (["--not-created"], "Missing argument 'KEY...'"),
+    (["--not-created"], "Name the KEYs"),
 ]
 
 
@@ -157,3 +157,47 @@ def test_a_person_without_a_name_is_a_number(
     monkeypatch.setattr("getpass.getuser", nameless)
     assert doubtful("resolve", "m.a", "--pay-again").exit_code == 0
     assert last_event(doubtful, "a").actor.startswith("person:uid-")
+
+
+def test_all_settles_every_doubt_after_asking_back(doubtful: Shell) -> None:
+    young = doubtful("resolve", "--all", "--not-created", "--yes")
+    assert young.exit_code == 0
+    assert "No request has been in doubt for 1 hours or longer." in young.stdout
+
+    words = ("resolve", "--all", "--older-than", "0m", "--not-created")
+    refused = doubtful(*words, input="n\n")
+    assert refused.exit_code == 2
+    assert "Nothing was changed." in refused.stderr
+    assert set(doubtful.standings("m").values()) == {"in doubt", "saved"}
+
+    said = doubtful(*words, input="y\n", LOGNAME="carol")
+    assert said.exit_code == 0, said.output
+    assert "3 requests in doubt, which may have cost up to " in said.stdout
+    assert "m.a: video attempt 1 is settled as not created" in said.stdout
+    assert "m.voice: voice attempt 1 is settled as not created" in said.stdout
+    assert set(doubtful.standings("m").values()) == {"refused", "saved"}
+    assert last_event(doubtful, "b").actor == "person:carol"
+
+
+def test_all_may_be_narrowed_to_manifests_and_voices(doubtful: Shell) -> None:
+    words = ("resolve", "--all", "--older-than", "0m", "--pay-again", "--yes")
+    assert "No request" in doubtful(*words, "other").stdout
+    assert "m.voice: voice attempt 1 is given up" in doubtful(*words, "--voice", "m").stdout
+    assert attempt_of(doubtful, "a").pay_again_at is None
+    assert doubtful(*words).exit_code == 0
+    assert attempt_of(doubtful, "a").pay_again_at is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--all", "--video-id", "64dd90f9f0b6684651e90d60"), "An id belongs to one script"),
+        (("--all", "--older-than", "soon", "--not-created"), "write one such as 30m, 12h or 2d"),
+    ],
+)
+def test_all_is_refused_where_it_means_nothing(
+    doubtful: Shell, words: tuple[str, ...], complaint: str
+) -> None:
+    result = doubtful("resolve", *words)
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.stderr.split())

@@ -1,6 +1,10 @@
 import json
+import time
 
-from akool_dagster.ledger import Kind, Limits, process_name
+import pytest
+
+from akool_dagster.batch.outcomes import Stage
+from akool_dagster.ledger import Attempt, Kind, Limits, process_name
 from akool_dagster_tests.cli.conftest import Shell
 from akool_dagster_tests.support import plain_line
 
@@ -12,7 +16,8 @@ def test_nothing_asked_for_yet_is_said_and_leaves_nothing_behind(shell: Shell) -
     assert result.exit_code == 0
     assert f"Put a manifest into {shell.data / 'manifests'}" in result.stdout
     assert not shell.data.exists()
-    assert json.loads(shell("status", "--json").stdout) == {"account_stop": None, "manifests": {}}
+    told = json.loads(shell("status", "--json").stdout)
+    assert (told["account_stop"], told["manifests"], told["warnings"]) == (None, {}, [])
 
 
 def test_all_manifests_are_counted_and_one_is_shown_row_by_row(shell: Shell) -> None:
@@ -85,7 +90,8 @@ def test_long_paths_and_causes_are_folded_not_cut(shell: Shell) -> None:
     wide = shell("status", name)
     assert f"videos/{name}/{script_id}.mp4" in _folded(wide.stdout, column=4)
     narrow = shell("status", name, COLUMNS="80")
-    assert max(len(line) for line in narrow.stdout.splitlines()[:-1]) <= 80
+    lines = [line for line in narrow.stdout.splitlines() if not line.startswith("Files are")]
+    assert max(map(len, lines)) <= 80
     assert "…" not in narrow.stdout
     assert f"videos/{name}/{script_id}.mp4" in _folded(narrow.stdout, column=4)
     assert f"{name}.{script_id}" in _folded(narrow.stdout, column=1)
@@ -105,6 +111,93 @@ def test_a_manifest_whose_file_is_gone_is_still_shown(shell: Shell) -> None:
     shell.walked("m", plain_line("a"))
     (shell.data / "manifests" / "m.csv").unlink()
     assert "1 saved" in shell("status").stdout
+
+
+def test_credits_are_told_per_manifest_and_per_day_estimated_against_actual(shell: Shell) -> None:
+    shell.walked("dear", plain_line("a"), plain_line("b"))
+    shell.walked("lost", plain_line("c", "[[video:lost x1]] and some more words"))
+    told = json.loads(shell("status", "--json").stdout)["credits"]
+    (today,) = told["by_day"].values()
+    dear, lost = told["by_manifest"]["dear"], told["by_manifest"]["lost"]
+    assert (dear["creates"], lost["creates"], today["creates"]) == (4, 2, 6)
+    charged = sum(job.price for job in shell.akool.emulator.jobs())
+    assert today["spent"] + lost["in_doubt"] >= charged > dear["spent"] > 0
+    assert dear["estimated"] >= dear["spent"]
+    assert (dear["open"], lost["open"]) == (0.0, lost["in_doubt"])
+    assert lost["in_doubt"] > 0
+
+    whole = shell("status").stdout
+    (day,) = told["by_day"]
+    for name, spend in (("dear", dear), ("lost", lost), (day, today)):
+        (line,) = (line for line in whole.splitlines() if name in line and "saved" not in line
+                   and "in doubt" not in line)  # fmt: skip
+        cells = [cell.strip() for cell in line.split("│")[2:-1]]
+        assert cells == [
+            f"{spend['creates']}", *(f"{spend[name]:,.10g}" for name in _AMOUNTS)
+        ]  # fmt: skip
+    one = shell("status", "dear").stdout
+    assert "estimated" in one
+    assert day not in one
+
+
+_AMOUNTS = ("estimated", "spent", "open", "in_doubt")
+
+
+@pytest.mark.parametrize(
+    ("hours", "warned"), [(47.0, "deletes it within 48 hours"), (49.0, None), (-1.0, "deletes")]
+)
+def test_finished_videos_that_akool_will_delete_are_warned_of(
+    shell: Shell, hours: float, warned: str | None
+) -> None:
+    _finish_without_saving(shell, expires_in=hours * 3600)
+    result = shell("status", "m")
+    assert ("m.a (link dies 2" in result.stdout) is (warned is not None)
+    assert warned is None or warned in result.stdout
+    assert bool(json.loads(shell("status", "--json").stdout)["warnings"]) is (warned is not None)
+
+
+def test_a_video_that_was_lost_is_named(shell: Shell) -> None:
+    attempt = _finish_without_saving(shell, expires_in=-3600.0)
+    with shell.ledger() as ledger:
+        ledger.attempts.expire(attempt.id, reason="its link died", advice=None)
+    result = shell("status")
+    assert result.exit_code == 1
+    assert "LOST: made and paid for, and its link died before it was saved: m.a (" in result.stdout
+
+
+def test_a_callback_that_contradicts_the_ledger_and_the_learned_limit_are_told(
+    shell: Shell,
+) -> None:
+    attempt = _finish_without_saving(shell, expires_in=500 * 3600.0)
+    with shell.ledger() as ledger:
+        ledger.callbacks.record(
+            token=attempt.webhook_token, remote_id="another", status=3, body_sha256="0" * 64
+        )
+        other = ledger.attempts.open_next(
+            kind=Kind.VIDEO, content_hash="c", api="v", after=0, media_seconds=None
+        )
+        ledger.attempts.reserve(other.id, price=1.0, limits=Limits(max_in_flight=9))
+        ledger.attempts.start_sending(other.id)
+        ledger.attempts.refuse_for_now(other.id, code=1005, reason="too frequent")
+    told = shell("status").stdout
+    assert f"AKOOL id another (AKOOL's id of this attempt is {attempt.remote_id})" in told
+    assert "AKOOL seems to take 1.0 videos at once; AKOOL_MAX_IN_FLIGHT is 10." in told
+
+
+def _finish_without_saving(shell: Shell, *, expires_in: float) -> Attempt:
+    """Leaves the video of a row finished at AKOOL and not on our storage."""
+    shell.walked("m", plain_line("a"), stages=(Stage.VOICE, Stage.VIDEO))
+    (row,) = shell.rows("m")
+    assert row.video is not None
+    with shell.ledger() as ledger:
+        return ledger.attempts.complete(
+            row.video.id,
+            url="http://media.test/a.mp4",
+            url_expires_at=time.time() + expires_in,
+            spent_credits=1.0,
+            media_seconds=None,
+            answer={},
+        )
 
 
 def _folded(text: str, *, column: int) -> str:

@@ -149,22 +149,22 @@ def test_a_look_that_is_due_already_is_not_put_off(ledger: Ledger, clock: Clock)
 
 
 @pytest.mark.parametrize(
-    ("make", "is_contradiction"),
+    ("make", "effect"),
     [
-        (planned, True), (reserved, True), (refused, True),
-        (failed, False), (completed, False), (saved, False), (expired, False),
+        (planned, Effect.CONFLICT), (reserved, Effect.CONFLICT), (refused, Effect.CONFLICT),
+        (failed, Effect.IGNORED), (completed, Effect.IGNORED), (saved, Effect.IGNORED),
+        (expired, Effect.IGNORED),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("status", [2, 3, 4])
 def test_in_every_other_state_nothing_changes_and_the_reason_is_kept(
-    ledger: Ledger, make: Make, is_contradiction: bool, status: int
+    ledger: Ledger, make: Make, effect: Effect, status: int
 ) -> None:
     attempt = make(ledger)
     lines = ledger.attempts.history(attempt.id)
     receipt = told(ledger, attempt, status=status)
-    assert receipt.news.effect is Effect.IGNORED
+    assert receipt.news.effect is effect
     assert attempt.state.value in receipt.news.reason
-    assert receipt.is_contradiction is is_contradiction
     assert (ledger.attempts.get(attempt.id), ledger.attempts.history(attempt.id)) == (
         attempt, lines,
     )  # fmt: skip
@@ -175,7 +175,8 @@ def test_in_every_other_state_nothing_changes_and_the_reason_is_kept(
 def test_another_id_than_the_known_one_changes_nothing(ledger: Ledger, make: Make) -> None:
     attempt = make(ledger)
     receipt = told(ledger, attempt, remote_id="r2")
-    assert (receipt.news.effect, receipt.is_contradiction) == (Effect.IGNORED, True)
+    assert receipt.news.effect is Effect.CONFLICT
+    assert ledger.callbacks.conflicts() == [receipt.news]
     assert "r1" in receipt.news.reason
     assert ledger.attempts.get(attempt.id) == attempt
 
@@ -188,7 +189,8 @@ def test_the_id_of_another_attempt_proves_nothing(
     accepted(ledger, "other", remote_id="theirs")
     attempt = make(ledger, kind=kind)
     receipt = told(ledger, attempt, remote_id="theirs")
-    assert (receipt.news.effect, receipt.is_contradiction) == (Effect.IGNORED, True)
+    assert receipt.news.effect is Effect.CONFLICT
+    assert ledger.callbacks.conflicts() == [receipt.news]
     assert ledger.attempts.get(attempt.id) == attempt
     assert told(ledger, attempt, remote_id="mine").news.effect is Effect.PROVED
 

@@ -1,13 +1,14 @@
 """A data root, an emulator and a Dagster instance, as one deployment."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
-from akool_dagster.automation.live_runs import range_tags
+from akool_dagster.automation.row_runs import range_tags
 from akool_dagster.emulator import RunningEmulator
 from akool_dagster.ledger import Ledger
 from akool_dagster.settings import Settings
@@ -41,9 +42,14 @@ class Place:
         *,
         partition_key: str | None = None,
         tags: dict[str, str] | None = None,
+        run_config: Mapping[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         return self.definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance, partition_key=partition_key, tags=tags, raise_on_error=False
+            instance=self.instance,
+            partition_key=partition_key,
+            tags=tags,
+            run_config=run_config,
+            raise_on_error=False,
         )
 
     def run_range(self, job: str, first: str, last: str) -> dg.ExecuteInProcessResult:
@@ -51,7 +57,10 @@ class Place:
 
     def run_request(self, request: dg.RunRequest, *, job: str) -> dg.ExecuteInProcessResult:
         return self.run(
-            request.job_name or job, partition_key=request.partition_key, tags=dict(request.tags)
+            request.job_name or job,
+            partition_key=request.partition_key,
+            tags=dict(request.tags),
+            run_config=request.run_config,
         )
 
     def tick(self, sensor: str, cursor: str | None = None) -> dg.SensorResult:

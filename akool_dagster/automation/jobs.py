@@ -8,6 +8,7 @@ from akool_dagster.assets.script_videos import (
     VIDEO_REQUESTS,
     VOICE_FILES,
 )
+from akool_dagster.automation.retrying import retry_videos
 
 
 def _rows_only(*assets: dg.AssetKey) -> dg.AssetSelection:
@@ -59,6 +60,7 @@ write_results = dg.define_asset_job(
 )
 
 JOBS = (
+    retry_videos,
     request_videos,
     download_videos,
     generate_videos,

@@ -5,11 +5,8 @@ from collections.abc import Sequence
 import dagster as dg
 from dagster import DagsterRunStatus, RunsFilter
 
+from akool_dagster.automation.row_runs import keys_of
 from akool_dagster.ledger import RunSigns
-
-PARTITION_TAG = "dagster/partition"
-RANGE_START_TAG = "dagster/asset_partition_range_start"
-RANGE_END_TAG = "dagster/asset_partition_range_end"
 
 ALIVE = (
     DagsterRunStatus.QUEUED,
@@ -23,19 +20,6 @@ ALIVE = (
 
 AT_WORK = (DagsterRunStatus.STARTED, DagsterRunStatus.CANCELING)
 """Statuses of a run whose process should be giving signs of life."""
-
-
-def range_tags(*, first: str, last: str) -> dict[str, str]:
-    """Makes the tags with which one run handles a contiguous range of partitions.
-
-    Args:
-        first: Its first key.
-        last: Its last key.
-
-    Returns:
-        The tags.
-    """
-    return {RANGE_START_TAG: first, RANGE_END_TAG: last}
 
 
 def busy_keys(
@@ -60,8 +44,5 @@ def busy_keys(
     for run in instance.get_runs(filters=RunsFilter(statuses=list(ALIVE))):
         if run.status in AT_WORK and run.run_id not in living:
             continue
-        first = run.tags.get(RANGE_START_TAG, run.tags.get(PARTITION_TAG, ""))
-        last = run.tags.get(RANGE_END_TAG, first)
-        if first in position and last in position:
-            busy.update(all_keys[position[first] : position[last] + 1])
+        busy |= keys_of(run, all_keys=all_keys, position=position)
     return busy

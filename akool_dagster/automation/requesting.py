@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 import dagster as dg
 
 from akool_dagster.automation.jobs import request_videos
-from akool_dagster.automation.live_runs import busy_keys, range_tags
-from akool_dagster.batch.planning import contiguous_ranges, keys_to_request
+from akool_dagster.automation.live_runs import busy_keys
+from akool_dagster.automation.row_runs import plan_row_runs
+from akool_dagster.batch.planning import keys_to_request
 from akool_dagster.batch.row_status import RowStatus, row_statuses
 from akool_dagster.ledger import Ledger
 from akool_dagster.manifest import read_scripts
@@ -36,18 +37,20 @@ def plan_requests(
         longest: Most rows of one run.
 
     Yields:
-        One run request per contiguous range. Its run key holds the content, the attempts so far
-        and the day, so that one and the same work is asked for at most once a day.
+        One run request per contiguous range, or some for scattered scripts. The run key holds the
+        content, the attempts so far and the day, so that one and the same work is asked for at
+        most once a day.
     """
     all_keys = list(instance.get_dynamic_partitions("scripts"))
     with ledger.open() as book:
         busy = busy_keys(instance, all_keys, signs=book.run_signs)
         statuses = read_statuses(instance, ledger=book, storage=storage.open())
     chosen = keys_to_request(statuses.values(), busy=busy)
-    for stretch in contiguous_ranges(all_keys, chosen=chosen, longest=longest):
+    for run in plan_row_runs(all_keys, chosen=chosen, longest=longest):
         yield dg.RunRequest(
-            run_key=_run_key([statuses[key] for key in stretch.keys]),
-            tags=range_tags(first=stretch.first, last=stretch.last),
+            run_key=_run_key([statuses[key] for key in run.keys]),
+            tags=run.tags,
+            run_config=run.run_config,
         )
 
 

@@ -9,9 +9,9 @@ from akool_dagster.akool import Timeouts
 from akool_dagster.assets.checks import evaluate_all
 from akool_dagster.automation.failing_runs import mark_failed_runs
 from akool_dagster.automation.jobs import download_videos, write_results
-from akool_dagster.automation.live_runs import busy_keys, range_tags
+from akool_dagster.automation.live_runs import busy_keys
+from akool_dagster.automation.row_runs import plan_row_runs
 from akool_dagster.batch.looking import settle_due
-from akool_dagster.batch.planning import contiguous_ranges
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import Deliveries, Kind, Waiting
 from akool_dagster.manifest import read_scripts
@@ -146,8 +146,8 @@ def request_downloads(
         now: The time.
 
     Yields:
-        One run request per contiguous range. Its rows are left alone for a while afterwards, for
-        longer the more often saving them failed.
+        One run request per contiguous range, or some for scattered rows. Its rows are left alone
+        for a while afterwards, for longer the more often saving them failed.
     """
     waiting = {
         entry.delivery.script_key: entry
@@ -155,15 +155,16 @@ def request_downloads(
         if wanted.get(entry.delivery.script_key) == entry.delivery.content_hash
         and entry.delivery.script_key not in busy
     }
-    for stretch in contiguous_ranges(all_keys, chosen=waiting, longest=longest):
-        entries = [waiting[key] for key in stretch.keys]
+    for run in plan_row_runs(all_keys, chosen=waiting, longest=longest):
+        entries = [waiting[key] for key in run.keys]
         for entry in entries:
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**entry.delivery.tries)
             deliveries.not_before([entry.delivery.id], next_try_at=now + pause)
         yield dg.RunRequest(
             job_name=download_videos.name,
             run_key=_run_key(entries, now=now),
-            tags=range_tags(first=stretch.first, last=stretch.last),
+            tags=run.tags,
+            run_config=run.run_config,
         )
 
 

@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 
-from akool_dagster.automation.live_runs import range_tags
-from akool_dagster.batch.planning import contiguous_ranges
+from akool_dagster.automation.row_runs import plan_row_runs
 from akool_dagster.definitions import build_definitions
 from akool_dagster.settings import Settings
 
@@ -81,9 +81,8 @@ class Runner:
         """
         all_keys = self._instance.get_dynamic_partitions("scripts")
         longest = self._settings.max_scripts_per_run
-        for stretch in contiguous_ranges(all_keys, chosen=keys, longest=longest):
-            tags = range_tags(first=stretch.first, last=stretch.last)
-            yield self._execute("generate_videos", tags=tags)
+        for run in plan_row_runs(all_keys, chosen=keys, longest=longest):
+            yield self._execute("generate_videos", tags=run.tags, run_config=run.run_config)
 
     def write_results(self, manifests: Iterable[str]) -> Iterator[EndedRun]:
         """Writes the results of manifests.
@@ -98,7 +97,12 @@ class Runner:
             yield self._execute("write_results", partition_key=manifest)
 
     def _execute(
-        self, job: str, *, partition_key: str | None = None, tags: dict[str, str] | None = None
+        self,
+        job: str,
+        *,
+        partition_key: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        run_config: Mapping[str, Any] | None = None,
     ) -> EndedRun:
         """Runs a job to its end.
 
@@ -109,8 +113,8 @@ class Runner:
             result = self._definitions.resolve_job_def(job).execute_in_process(
                 instance=self._instance,
                 partition_key=partition_key,
-                tags=tags,
-                run_config=_QUIET,
+                tags=dict(tags or {}),
+                run_config={**_QUIET, **(run_config or {})},
                 raise_on_error=False,
             )
         except dg.DagsterExecutionInterruptedError as error:

@@ -5,7 +5,7 @@ import dagster as dg
 from dagster import DagsterRunStatus
 
 from akool_dagster.assets.checks import CHECKS, evaluate_all
-from akool_dagster.automation.live_runs import range_tags
+from akool_dagster.automation.row_runs import range_tags
 from akool_dagster.emulator import Fault
 from akool_dagster.ledger import Kind, State
 from akool_dagster.partitions import scripts_partitions

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from akool_dagster.automation.live_runs import range_tags
+from akool_dagster.automation.row_runs import range_tags
 from akool_dagster.definitions import build_definitions
 from akool_dagster.settings import load_settings
 

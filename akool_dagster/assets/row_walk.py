@@ -1,0 +1,159 @@
+"""Walks script rows through their stages and shows each row's end on its own partition."""
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+
+from akool_dagster.assets.failures import rows_failure
+from akool_dagster.assets.planned_partitions import plan_partitions
+from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
+from akool_dagster.batch.tools import Tools
+from akool_dagster.batch.walk import Walk
+from akool_dagster.manifest import ScriptRow, read_scripts
+from akool_dagster.partitions import manifest_of
+from akool_dagster.storage import Storage
+
+
+def walk_scattered(
+    context: dg.OpExecutionContext, tools: Tools, *, keys: Sequence[str], stages: Iterable[Stage]
+) -> None:
+    """Walks rows that are no contiguous range, so that Dagster does not know of all of them yet.
+
+    Args:
+        context: Of the step.
+        tools: What the batch works with.
+        keys: Partition keys of scripts.
+        stages: The wanted stages.
+
+    Raises:
+        dagster.Failure: Some rows did not get through; Dagster shows just these as failed.
+    """
+    wanted = [stage for stage in STAGES if stage in set(stages)]
+    assets = [dg.AssetKey(stage.value) for stage in wanted]
+    known = context.partition_keys if context.has_partition_key_range else ()
+    plan_partitions(context, assets, keys=[key for key in keys if key not in known])
+    walk_rows(context, tools, keys=keys, stages=wanted)
+
+
+def walk_rows(
+    context: dg.OpExecutionContext, tools: Tools, *, keys: Sequence[str], stages: Sequence[Stage]
+) -> None:
+    """Walks rows, and shows each row's end the moment it is reached.
+
+    Args:
+        context: Of the step.
+        tools: What the batch works with.
+        keys: Partition keys of scripts.
+        stages: The wanted stages.
+
+    Raises:
+        dagster.Failure: Some rows did not get through.
+    """
+    rows, failed = load_rows(tools.storage, keys)
+    for outcome in Walk(tools, run_id=context.run_id).outcomes(rows, stages=stages):
+        if outcome.ok:
+            context.log_event(_materialization(outcome, storage=tools.storage))
+        else:
+            context.log_event(_observation(outcome, storage=tools.storage))
+            failed.append(outcome)
+    if failed:
+        raise rows_failure(failed, rows=len(keys))
+
+
+def load_rows(storage: Storage, keys: Iterable[str]) -> tuple[list[ScriptRow], list[Outcome]]:
+    """Finds the rows of script partitions in their validated manifests.
+
+    Args:
+        storage: The data root.
+        keys: Partition keys of scripts.
+
+    Returns:
+        The rows in the order of the keys, and an outcome for each key without a row.
+    """
+    by_manifest: dict[str, dict[str, ScriptRow]] = {}
+    rows: list[ScriptRow] = []
+    missing: list[Outcome] = []
+    for key in keys:
+        name = manifest_of(key)
+        if name not in by_manifest:
+            by_manifest[name] = _rows_of(storage, name)
+        row = by_manifest[name].get(key)
+        if row is None:
+            missing.append(_without_row(key, has_manifest=bool(by_manifest[name])))
+        else:
+            rows.append(row)
+    return rows, missing
+
+
+def _rows_of(storage: Storage, manifest: str) -> dict[str, ScriptRow]:
+    path = storage.scripts_path(manifest)
+    return {row.key: row for row in read_scripts(path).rows()} if path.exists() else {}
+
+
+def _without_row(key: str, *, has_manifest: bool) -> Outcome:
+    name = manifest_of(key)
+    return Outcome(
+        key=key,
+        stage=Stage.VOICE,
+        trouble=Trouble.ROW,
+        text=(
+            f"The manifest {name!r} has no row with this script_id any more."
+            if has_manifest
+            else f"The manifest {name!r} was not validated yet, or never existed."
+        ),
+        cost="Nothing was sent for it.",
+        advice=(
+            "Leave this partition out; what was made for it stays."
+            if has_manifest
+            else f"Materialize script_manifests for {name!r} first."
+        ),
+    )
+
+
+def _materialization(outcome: Outcome, *, storage: Storage) -> dg.AssetMaterialization:
+    return dg.AssetMaterialization(
+        asset_key=outcome.stage.value,
+        partition=outcome.key,
+        description=outcome.text,
+        metadata=_metadata(outcome, storage=storage),
+    )
+
+
+def _observation(outcome: Outcome, *, storage: Storage) -> dg.AssetObservation:
+    """Puts the cause onto the failed partition itself, where Dagster alone shows only a run."""
+    told = {
+        "what_happened": outcome.text,
+        "akool_code": outcome.code,
+        "paid": outcome.cost,
+        "what_to_do": outcome.advice,
+    }
+    metadata = {name: value for name, value in told.items() if value not in (None, "")}
+    return dg.AssetObservation(
+        asset_key=outcome.stage.value,
+        partition=outcome.key,
+        description=outcome.report,
+        metadata={**metadata, **_metadata(outcome, storage=storage)},
+    )
+
+
+def _metadata(outcome: Outcome, *, storage: Storage) -> dict[str, dg.MetadataValue]:
+    metadata: dict[str, dg.MetadataValue] = {}
+    if outcome.poster is not None:
+        metadata["poster"] = dg.MetadataValue.md(f"![{outcome.key}]({outcome.poster})")
+    for name, value in outcome.facts.items():
+        metadata[name] = _metadata_value(name, value, storage=storage)
+    return metadata
+
+
+def _metadata_value(name: str, value: object, *, storage: Storage) -> dg.MetadataValue:
+    if name == "path":
+        return dg.MetadataValue.path(str(storage.path(str(value))))
+    if isinstance(value, bool):
+        return dg.MetadataValue.bool(value)
+    if isinstance(value, int):
+        return dg.MetadataValue.int(value)
+    if isinstance(value, float):
+        return dg.MetadataValue.float(value)
+    text = str(value)
+    is_link = text.startswith(("http://", "https://"))
+    return dg.MetadataValue.url(text) if is_link else dg.MetadataValue.text(text)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from akool_dagster.assets.failures import rows_failure
+from akool_dagster.assets.outcome_events import materialization, observation
 from akool_dagster.assets.planned_partitions import plan_partitions
 from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
 from akool_dagster.batch.tools import Tools
@@ -52,9 +53,9 @@ def walk_rows(
     rows, failed = load_rows(tools.storage, keys)
     for outcome in Walk(tools, run_id=context.run_id).outcomes(rows, stages=stages):
         if outcome.ok:
-            context.log_event(_materialization(outcome, storage=tools.storage))
+            context.log_event(materialization(outcome, storage=tools.storage))
         else:
-            context.log_event(_observation(outcome, storage=tools.storage))
+            context.log_event(observation(outcome, storage=tools.storage))
             failed.append(outcome)
     if failed:
         raise rows_failure(failed, rows=len(keys))
@@ -108,52 +109,3 @@ def _without_row(key: str, *, has_manifest: bool) -> Outcome:
             else f"Materialize script_manifests for {name!r} first."
         ),
     )
-
-
-def _materialization(outcome: Outcome, *, storage: Storage) -> dg.AssetMaterialization:
-    return dg.AssetMaterialization(
-        asset_key=outcome.stage.value,
-        partition=outcome.key,
-        description=outcome.text,
-        metadata=_metadata(outcome, storage=storage),
-    )
-
-
-def _observation(outcome: Outcome, *, storage: Storage) -> dg.AssetObservation:
-    """Puts the cause onto the failed partition itself, where Dagster alone shows only a run."""
-    told = {
-        "what_happened": outcome.text,
-        "akool_code": outcome.code,
-        "paid": outcome.cost,
-        "what_to_do": outcome.advice,
-    }
-    metadata = {name: value for name, value in told.items() if value not in (None, "")}
-    return dg.AssetObservation(
-        asset_key=outcome.stage.value,
-        partition=outcome.key,
-        description=outcome.report,
-        metadata={**metadata, **_metadata(outcome, storage=storage)},
-    )
-
-
-def _metadata(outcome: Outcome, *, storage: Storage) -> dict[str, dg.MetadataValue]:
-    metadata: dict[str, dg.MetadataValue] = {}
-    if outcome.poster is not None:
-        metadata["poster"] = dg.MetadataValue.md(f"![{outcome.key}]({outcome.poster})")
-    for name, value in outcome.facts.items():
-        metadata[name] = _metadata_value(name, value, storage=storage)
-    return metadata
-
-
-def _metadata_value(name: str, value: object, *, storage: Storage) -> dg.MetadataValue:
-    if name == "path":
-        return dg.MetadataValue.path(str(storage.path(str(value))))
-    if isinstance(value, bool):
-        return dg.MetadataValue.bool(value)
-    if isinstance(value, int):
-        return dg.MetadataValue.int(value)
-    if isinstance(value, float):
-        return dg.MetadataValue.float(value)
-    text = str(value)
-    is_link = text.startswith(("http://", "https://"))
-    return dg.MetadataValue.url(text) if is_link else dg.MetadataValue.text(text)

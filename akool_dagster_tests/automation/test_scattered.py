@@ -10,7 +10,7 @@ from akool_dagster.partitions import scripts_partitions
 from akool_dagster_tests.dagster_place import Place
 from akool_dagster_tests.support import plain_line
 
-ROWS = [f"r{number:02d}" for number in range(8)]
+ROWS = [f"r{number:02d}" for number in range(10)]
 ODD = ROWS[1::2]
 ASSETS = ("voice_files", "video_requests", "downloaded_videos")
 
@@ -33,7 +33,7 @@ def half_failed(place: Place) -> Place:
     """Every other video failed, once; asked for again, it would come."""
     bad = "[[video:failed 1205 no luck x1]]"
     place.put_valid_manifest("m", *(plain_line(r, bad if r in ODD else "") for r in ROWS))
-    place.run_range("generate_videos", "m.r00", "m.r07")
+    place.run_range("generate_videos", "m.r00", "m.r09")
     assert failed(place) == keys(ODD)
     return place
 
@@ -100,7 +100,7 @@ def test_a_wrong_word_is_explained_and_sends_nothing(
 
 def test_the_sensors_ask_for_scattered_scripts_in_one_run(place: Place) -> None:
     place.put_valid_manifest("m", *(plain_line(row) for row in ROWS))
-    place.run_range("generate_videos", "m.r00", "m.r07")
+    place.run_range("generate_videos", "m.r00", "m.r09")
     place.put_valid_manifest(
         "m", *(plain_line(row, "Edited." if row in ODD else "") for row in ROWS)
     )

@@ -5,6 +5,7 @@ import dagster as dg
 from akool_dagster.assets.batch_results import batch_results
 from akool_dagster.assets.catalogs import avatar_catalog, voice_catalog
 from akool_dagster.assets.checks import CHECKS
+from akool_dagster.assets.custom_avatars import build_custom_avatars
 from akool_dagster.assets.manifests import script_manifests
 from akool_dagster.assets.script_videos import build_script_videos
 from akool_dagster.automation.catalog_refresh import build_catalog_refresh
@@ -30,6 +31,7 @@ def build_definitions(settings: Settings) -> dg.Definitions:
         assets=[
             avatar_catalog,
             voice_catalog,
+            build_custom_avatars(max_avatars_per_run=settings.max_scripts_per_run),
             script_manifests,
             build_script_videos(max_scripts_per_run=settings.max_scripts_per_run),
             batch_results,

@@ -8,6 +8,9 @@ manifests_partitions = dg.DynamicPartitionsDefinition(name="manifests")
 scripts_partitions = dg.DynamicPartitionsDefinition(name="scripts")
 """One partition per script row, ``<manifest>.<script_id>``, in the order of the manifest."""
 
+avatars_partitions = dg.DynamicPartitionsDefinition(name="avatars")
+"""One partition per avatar of the user's own; the key is its ``avatar_id``."""
+
 lineage_only = dg.SpecificPartitionsPartitionMapping([])
 """Draws the line between manifests and scripts without passing partitions along it.
 

@@ -10,13 +10,21 @@ import dagster as dg
 import pandas as pd
 from pydantic import Field
 
-from akool_dagster.akool import AkoolClient, AvatarSource, Credential, Timeouts, choose_credential
-from akool_dagster.batch.avatar_book import AvatarBook
+from akool_dagster.akool import AkoolClient, Credential, Timeouts, choose_credential
+from akool_dagster.batch.avatar_book import open_avatar_book
 from akool_dagster.batch.prices import PriceBook
 from akool_dagster.batch.tools import Rules, Tools
+from akool_dagster.batch.voice_book import open_voice_book
 from akool_dagster.downloads import Downloader
 from akool_dagster.ledger import Ledger, Limits
-from akool_dagster.settings import AKOOL_BASE_URL, Settings, VideoApi, VoiceApi
+from akool_dagster.settings import (
+    AKOOL_BASE_URL,
+    AvatarNotReady,
+    Settings,
+    VideoApi,
+    VoiceApi,
+    service_of,
+)
 from akool_dagster.storage import Storage, open_storage
 
 
@@ -71,6 +79,15 @@ class AkoolResource(dg.ConfigurableResource):
         default=6.0, description="How long a run waits for one video; it is not lost after that."
     )
 
+    avatar_not_ready: str = Field(
+        default="wait", description="wait or fail: rows whose own avatar AKOOL still works on."
+    )
+
+    @property
+    def service(self) -> str:
+        """Which service this is: AKOOL's host name or 'emulator'."""
+        return service_of(self.base_url)
+
     @property
     def has_credential(self) -> bool:
         """Whether a call to AKOOL can be signed at all."""
@@ -100,6 +117,7 @@ class AkoolResource(dg.ConfigurableResource):
         """
         video_api: VideoApi = "avatar" if self.video_api == "avatar" else "talkingavatar"
         voice_api: VoiceApi = "v3" if self.voice_api == "v3" else "v4"
+        not_ready: AvatarNotReady = "fail" if self.avatar_not_ready == "fail" else "wait"
         return Rules(
             video_api=video_api,
             voice_api=voice_api,
@@ -107,6 +125,7 @@ class AkoolResource(dg.ConfigurableResource):
             webhook_url=self.webhook_url,
             poll_seconds=self.poll_seconds,
             render_deadline_seconds=self.render_deadline_hours * 3600,
+            avatar_not_ready=not_ready,
         )
 
     def _credential(self) -> Credential:
@@ -146,6 +165,7 @@ def open_tools(
         The tools; their connections are closed at the end of the block.
     """
     root = storage.open()
+    rules = akool.rules()
     with (
         akool.open(timeouts=timeouts) as client,
         ledger.open() as book,
@@ -156,22 +176,11 @@ def open_tools(
             ledger=book,
             storage=root,
             downloader=downloader,
-            avatars=AvatarBook(saved=_saved_sources(root), fetch=client.list_avatars),
-            rules=akool.rules(),
+            avatars=open_avatar_book(client, root, service=akool.service),
+            voices=open_voice_book(client, root, service=akool.service, api=rules.voice_api),
+            rules=rules,
             prices=PriceBook.from_ledger(book),
         )
-
-
-def _saved_sources(storage: Storage) -> dict[str, AvatarSource]:
-    path = storage.catalog_path("avatars")
-    if not path.exists():
-        return {}
-    table = pd.read_parquet(io.BytesIO(path.read_bytes()), columns=["avatar_id", "source"])
-    known = table.dropna()
-    return {
-        str(avatar_id): AvatarSource(int(source))
-        for avatar_id, source in zip(known["avatar_id"], known["source"], strict=True)
-    }
 
 
 class CatalogIOManager(dg.ConfigurableIOManager):
@@ -238,6 +247,7 @@ def resources_from_environment(settings: Settings) -> dict[str, Any]:
             webhook_url=settings.webhook_url,
             poll_seconds=settings.poll_seconds,
             render_deadline_hours=settings.render_deadline_hours,
+            avatar_not_ready=settings.avatar_not_ready,
         ),
         "ledger": LedgerResource(
             url=_ledger_url(settings),

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 VideoApi = Literal["talkingavatar", "avatar"]
 VoiceApi = Literal["v4", "v3"]
+AvatarNotReady = Literal["wait", "fail"]
 
 AKOOL_BASE_URL = "https://openapi.akool.com"
 
@@ -44,6 +45,8 @@ class Settings(BaseSettings):
             the pause grows from there.
         render_deadline_hours: Hours after which a run stops waiting for a video. The video is
             not lost: ``video_info_sensor`` saves it when it is there.
+        avatar_not_ready: What a script does whose own avatar AKOOL still works on: ``wait`` for
+            it, as long as for a video, or ``fail``. Nothing is spent on it before.
     """
 
     model_config = SettingsConfigDict(env_prefix="AKOOL_", frozen=True, env_ignore_empty=True)
@@ -64,6 +67,7 @@ class Settings(BaseSettings):
     timezone: str = "UTC"
     poll_seconds: Annotated[float, Field(gt=0)] = 10.0
     render_deadline_hours: Annotated[float, Field(gt=0)] = 6.0
+    avatar_not_ready: AvatarNotReady = "wait"
 
     @field_validator("base_url")
     @classmethod
@@ -83,8 +87,7 @@ class Settings(BaseSettings):
 
         What was made by the emulator must never pass for something that AKOOL made.
         """
-        host = urlsplit(self.base_url).hostname or ""
-        return "emulator" if host in _LOOPBACK else host
+        return service_of(self.base_url)
 
     @property
     def ledger_url(self) -> str:
@@ -103,6 +106,19 @@ class Settings(BaseSettings):
             )
         root = self.data.removeprefix("file://")
         return f"sqlite:///{Path(root).absolute() / 'ledger.sqlite'}"
+
+
+def service_of(base_url: str) -> str:
+    """Names the service behind an address of the API, see ``Settings.service``.
+
+    Args:
+        base_url: Root of the API.
+
+    Returns:
+        ``emulator`` for this machine, else the host name.
+    """
+    host = urlsplit(base_url).hostname or ""
+    return "emulator" if host in _LOOPBACK else host
 
 
 def load_settings() -> Settings:

@@ -34,6 +34,8 @@ if sys.platform != "win32":
     import fcntl
 
 MANIFEST_SUFFIXES = (".csv", ".parquet")
+TEXTS_SUFFIXES = tuple(f".texts{suffix}" for suffix in MANIFEST_SUFFIXES)
+"""What follows a manifest's name in the name of the file that holds its texts by language."""
 STALE_PART_SECONDS = 24 * 3600
 COPY_BYTES = 1 << 20
 
@@ -119,8 +121,9 @@ class Storage:
     def manifests(self) -> list[UPath]:
         """Lists the manifest files, sorted by name; an absent folder holds none.
 
-        Hidden files, Excel's ``~$`` lock files and files still being copied in (``.part``) are
-        left out. The listing is never a cached one.
+        Hidden files, Excel's ``~$`` lock files, files still being copied in (``.part``) and the
+        texts that go with a manifest (``.texts.csv``) are left out. The listing is never a cached
+        one.
 
         Raises:
             StorageError: The folder exists but cannot be listed. It is never taken for empty.
@@ -135,6 +138,19 @@ class Storage:
             raise _failed("list", folder, error) from error
         names = (Path(entry["name"]).name for entry in entries if entry["type"] != "directory")
         return [folder / name for name in sorted(names) if _is_manifest(name)]
+
+    def voice_map_path(self) -> UPath:
+        """Where the user says which voice speaks which language."""
+        return self.root / "voices.csv"
+
+    def companions(self, manifest: UPath) -> list[UPath]:
+        """Lists the files that are there and whose change changes what a manifest means.
+
+        Args:
+            manifest: One of ``manifests()``.
+        """
+        texts = [manifest.with_name(manifest.stem + suffix) for suffix in TEXTS_SUFFIXES]
+        return [path for path in (*texts, self.voice_map_path()) if path.exists()]
 
     def scripts_path(self, manifest: str) -> UPath:
         """Where the validated rows of a manifest are kept."""
@@ -458,7 +474,8 @@ def _checked_name(name: str, what: str) -> str:
 
 
 def _is_manifest(name: str) -> bool:
-    return name.lower().endswith(MANIFEST_SUFFIXES) and not name.startswith((".", "~$"))
+    ends_well = name.lower().endswith(MANIFEST_SUFFIXES) and not name.endswith(TEXTS_SUFFIXES)
+    return ends_well and not name.startswith((".", "~$"))
 
 
 # -- part files

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from akool_dagster.akool import AkoolClient, ApiKey
-from akool_dagster.batch.avatar_book import AvatarBook
+from akool_dagster.batch.avatar_book import open_avatar_book
 from akool_dagster.batch.tools import Rules, Tools
+from akool_dagster.batch.voice_book import open_voice_book
 from akool_dagster.downloads import Downloader
 from akool_dagster.emulator import EmulatorConfig, RenderTimes, RunningEmulator
 from akool_dagster.ledger import Ledger, Limits
@@ -25,14 +26,18 @@ def opened_tools(
         Ledger.open(f"sqlite:///{data / 'ledger.sqlite'}", service="emulator") as ledger,
         Downloader() as downloader,
     ):
+        chosen, storage = rules or quick_rules(), open_storage(str(data))
+        values: dict[str, object] = {
+            "storage": storage,
+            "avatars": open_avatar_book(client, storage, service="emulator"),
+            "voices": open_voice_book(client, storage, service="emulator", api=chosen.voice_api),
+            "rules": chosen,
+        }
         yield Tools(
             client=client,
             ledger=ledger,
-            storage=open_storage(str(data)),
             downloader=downloader,
-            avatars=AvatarBook(saved={}, fetch=client.list_avatars),
-            rules=rules or quick_rules(),
-            **overrides,  # type: ignore[arg-type]
+            **{**values, **overrides},  # type: ignore[arg-type]
         )
 
 

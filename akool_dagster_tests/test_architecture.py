@@ -11,6 +11,12 @@ import akool_dagster
 from akool_dagster.akool import AkoolClient
 
 PACKAGE = Path(akool_dagster.__file__).parent
+STAGES_THAT_PAY = {
+    "batch/avatar_stage.py",
+    "batch/clone_stage.py",
+    "batch/video_stage.py",
+    "batch/voice_stage.py",
+}
 PAID = {name for name in dir(AkoolClient) if name.startswith("create_")}
 
 
@@ -30,7 +36,7 @@ def test_every_paid_create_is_a_wish_handed_to_the_one_door() -> None:
         for path in PACKAGE.rglob("*.py")
         if _calls(path) & PAID
     }
-    assert callers == {"batch/voice_stage.py", "batch/video_stage.py"}
+    assert callers == STAGES_THAT_PAY
     senders = {
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
@@ -40,7 +46,7 @@ def test_every_paid_create_is_a_wish_handed_to_the_one_door() -> None:
 
 
 def test_the_wishes_send_only_inside_their_send_function() -> None:
-    for name in ("batch/voice_stage.py", "batch/video_stage.py"):
+    for name in STAGES_THAT_PAY:
         tree = ast.parse((PACKAGE / name).read_text(encoding="utf-8"))
         sends = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "send"]
         inside = {id(call) for send in sends for call in _paid_calls(send)}

@@ -136,7 +136,21 @@ class Calls:
             Unreachable: No usable answer came.
             UnexpectedAnswer: The answer is not understood.
         """
-        request = Request(method="GET", path=path, params=params or {})
+        return self.ask(Request(method="GET", path=path, params=params or {}), parse)
+
+    def ask(self, request: Request, parse: Callable[[Any], _Parsed]) -> _Parsed:
+        """Send what costs nothing and may arrive twice without harm, by the rules of ``read``.
+
+        Args:
+            request: A GET, or a POST that is harmless when repeated; see ``free_request``.
+            parse: Turns the answer's ``data`` into a model.
+
+        Returns:
+            What ``parse`` made.
+
+        Raises:
+            Refused, NotReady, Unreachable, UnexpectedAnswer: As ``read``.
+        """
         header = self._login.header()
         outcome = self._repeated(request, header)
         if _is_login_problem(outcome) and self._login.rejected(header):
@@ -403,6 +417,16 @@ class Calls:
         if not isinstance(msg, str) or not msg.strip():
             return None
         return self._transport.legible(msg, request)
+
+
+def free_request(path: str, payload: Mapping[str, Any]) -> Request:
+    """Write a POST down that costs nothing and may arrive twice without harm.
+
+    Args:
+        path: Below the base URL.
+        payload: The body.
+    """
+    return Request(method="POST", path=path, body=_json(payload))
 
 
 def paid_request(path: str, payload: Mapping[str, Any]) -> Request:

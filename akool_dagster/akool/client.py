@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from akool_dagster.akool import parsing, payloads
-from akool_dagster.akool.calls import QUOTA_PATH, Calls, paid_request
+from akool_dagster.akool.calls import QUOTA_PATH, Calls, free_request, paid_request
 from akool_dagster.akool.credentials import Credential
 from akool_dagster.akool.errors import ItemRefused
 from akool_dagster.akool.models import (
@@ -19,6 +19,7 @@ from akool_dagster.akool.models import (
     AvatarSource,
     AvatarUpload,
     ClonedSpeechRequest,
+    DeletedVoices,
     SpeechRequest,
     Video,
     VideoRequest,
@@ -36,6 +37,7 @@ VOICE_LIST_V3_PATH = "/api/open/v3/voice/list"
 VOICE_LIST_V4_PATH = "/api/open/v4/voice/list"
 VOICE_DETAIL_PATH = "/api/open/v4/voice/detail"
 VOICE_CLONE_PATH = "/api/open/v4/voice/clone"
+VOICE_DELETE_PATH = "/api/open/v4/voice/del"
 SPEECH_V3_PATH = "/api/open/v3/audio/create"
 SPEECH_V4_PATH = "/api/open/v4/voice/tts"
 CLONED_SPEECH_PATH = "/api/open/v3/audio/clone"
@@ -209,6 +211,27 @@ class AkoolClient:
             AkoolError: See ``AkoolClient``.
         """
         return self._calls.read(f"{VOICE_DETAIL_PATH}/{quote(record_id, safe='')}", parsing.voice)
+
+    def delete_voices(self, record_ids: Sequence[str]) -> DeletedVoices:
+        """Delete cloned voices of the account (v4); to repeat it is harmless.
+
+        Args:
+            record_ids: ``Voice.record_id`` of each, at least one.
+
+        Returns:
+            Which are deleted. A repeated call is told that those deleted before are kept, as
+            AKOOL knows them no longer: ``get_voice`` then says ``NotFound``.
+
+        Raises:
+            ValueError: No id is given.
+            AkoolError: See ``AkoolClient``.
+        """
+        if not record_ids:
+            raise ValueError("record_ids is empty; name at least one voice.")
+        return self._calls.ask(
+            free_request(VOICE_DELETE_PATH, {"_ids": list(record_ids)}),
+            lambda data: parsing.deleted_voices(data, asked=record_ids),
+        )
 
     def get_audio(self, audio_id: str, *, api: VoiceApi) -> Audio:
         """Look at a speech job.

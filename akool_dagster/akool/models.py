@@ -90,6 +90,19 @@ class Avatar:
     raw: Mapping[str, Any] = _raw()
 
     @property
+    def id(self) -> str:
+        """The ``record_id``, empty where AKOOL gave none; an upload that was accepted has one."""
+        return self.record_id or ""
+
+    @property
+    def deduction_credit(self) -> float | None:
+        """Credits taken for an upload, where AKOOL tells them; no page says that it does."""
+        told = self.raw.get("deduction_credit")
+        if isinstance(told, bool) or not isinstance(told, int | float):
+            return None
+        return float(told)
+
+    @property
     def is_usable(self) -> bool:
         """Whether a video can be asked for: an own avatar must be finished, others always are."""
         return self.source is not AvatarSource.OWN or self.status is Status.COMPLETED
@@ -114,6 +127,7 @@ class Voice:
         styles: Such as ``narration``.
         scenarios: What it suits.
         ages: Such as ``young``.
+        deduction_credit: Credits taken for a clone, where AKOOL tells them.
         created_at: With time zone UTC.
         failure: Why a clone failed.
         raw: AKOOL's whole record.
@@ -133,9 +147,29 @@ class Voice:
     styles: tuple[str, ...]
     scenarios: tuple[str, ...]
     ages: tuple[str, ...]
+    deduction_credit: float | None
     created_at: datetime | None
     failure: Failure | None
     raw: Mapping[str, Any] = _raw()
+
+    @property
+    def id(self) -> str:
+        """The ``record_id``, empty where AKOOL gave none; a clone that was accepted has one."""
+        return self.record_id or ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeletedVoices:
+    """What became of the voices that AKOOL was told to delete.
+
+    Attributes:
+        deleted: ``record_id`` of those that it deleted.
+        kept: AKOOL's words by ``record_id`` for those that it did not: they are not the
+            account's own, or are gone already.
+    """
+
+    deleted: frozenset[str]
+    kept: Mapping[str, str]
 
 
 @dataclass(frozen=True)

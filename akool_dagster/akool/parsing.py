@@ -24,6 +24,7 @@ from akool_dagster.akool.models import (
     Avatar,
     AvatarKind,
     AvatarSource,
+    DeletedVoices,
     Failure,
     Status,
     Video,
@@ -188,6 +189,33 @@ def created_avatar(data: Any, *, avatar_id: str) -> Avatar:
     return _avatar(named, status, source=AvatarSource.OWN)
 
 
+def deleted_voices(data: Any, *, asked: Iterable[str]) -> DeletedVoices:
+    """Read what became of voices that were to be deleted.
+
+    Args:
+        data: The answer's data.
+        asked: The ids that were asked for; one that the answer leaves out counts as kept.
+
+    Raises:
+        UnexpectedShape: It has no array of the deleted ones.
+    """
+    record = data if isinstance(data, Mapping) else {}
+    if not isinstance(record.get("successIds"), list):
+        raise UnexpectedShape("expected an array named 'successIds'")
+    wanted = set(asked)
+    deleted = frozenset(_texts(record["successIds"])) & wanted
+    refusals = record.get("noPermissionVoices")
+    told = {
+        _text(item.get("_id")): _text(item.get("msg"))
+        for item in (refusals if isinstance(refusals, list) else [])
+        if isinstance(item, Mapping)
+    }
+    return DeletedVoices(
+        deleted=deleted,
+        kept={voice: told.get(voice) or NO_REASON for voice in sorted(wanted - deleted)},
+    )
+
+
 def credit(data: Any) -> float:
     """Read the balance.
 
@@ -282,6 +310,7 @@ def _voice(record: Record, status: Status | None, *, is_own: bool | None) -> Voi
         styles=_texts(record.get("style")),
         scenarios=_texts(record.get("scenario")) or _texts(record.get("useCase")),
         ages=_texts(record.get("age")),
+        deduction_credit=_number(record.get("deduction_credit")),
         created_at=_time(record.get("create_time")),
         failure=_failure(record, status),
         raw=record,

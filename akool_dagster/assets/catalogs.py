@@ -1,29 +1,22 @@
 """What AKOOL offers: avatars and voices."""
 
+import time
 from collections.abc import Iterable
 
 import dagster as dg
 import pandas as pd
 
-from akool_dagster.akool import AkoolError, Avatar, Voice
+from akool_dagster.akool import AkoolError, Avatar
+from akool_dagster.assets.custom_avatars import CUSTOM_AVATARS
 from akool_dagster.assets.failures import akool_failure
 from akool_dagster.assets.tables import markdown_table
+from akool_dagster.batch.avatar_book import KnownAvatar, avatar_table, list_avatars
+from akool_dagster.batch.catalog_files import Stamp
+from akool_dagster.batch.voice_book import voice_table
 from akool_dagster.resources import AkoolResource
 
 _PICTURES = 12
 _PREVIEW_ROWS = 25
-
-_AVATAR_COLUMNS = [
-    "avatar_id",
-    "name",
-    "source",
-    "kind",
-    "status",
-    "gender",
-    "thumbnail_url",
-    "url",
-]
-_VOICE_COLUMNS = ["voice_id", "name", "is_own", "gender", "language", "accent", "preview_url"]
 
 
 @dg.asset(
@@ -31,21 +24,28 @@ _VOICE_COLUMNS = ["voice_id", "name", "is_own", "gender", "language", "accent", 
     kinds={"akool", "pandas", "parquet"},
     io_manager_key="catalog_io",
     metadata={"catalog": "avatars"},
+    deps=[CUSTOM_AVATARS],
 )
 def avatar_catalog(context: dg.AssetExecutionContext, akool: AkoolResource) -> pd.DataFrame:
-    """Every avatar that this account may use: AKOOL's own and the user's.
+    """Every avatar that this account may use: AKOOL's own and the user's, with their status.
 
-    The column `avatar_id` is what a manifest names. Reading the list costs nothing.
+    The column `avatar_id` is what a manifest names. An avatar of your own (`source` 3) can be used
+    once its `status` is 3; AKOOL's own (`source` 2) can be used whatever theirs says. Reading the
+    list costs nothing.
     """
+    stamp = Stamp(service=akool.service, read_at=time.time())
     try:
         with akool.open() as client:
-            avatars = client.list_avatars()
+            avatars = list_avatars(client)
     except AkoolError as error:
         raise akool_failure(error, what="The list of avatars") from error
-    table = avatar_table(avatars)
+    table = avatar_table(avatars, stamp=stamp)
+    own = [known for known in map(KnownAvatar.from_listed, avatars) if known.is_own]
     context.add_output_metadata(
         {
             "dagster/row_count": len(table),
+            "own_avatars": len(own),
+            "own_avatars_not_ready": sum(not known.is_ready for known in own),
             "pictures": dg.MetadataValue.md(_pictures(avatars)),
             "preview": dg.MetadataValue.md(markdown_table(table.head(_PREVIEW_ROWS))),
         }
@@ -64,53 +64,24 @@ def voice_catalog(context: dg.AssetExecutionContext, akool: AkoolResource) -> pd
 
     The column `voice_id` is what a manifest names. Reading the list costs nothing.
     """
+    api = akool.rules().voice_api
+    stamp = Stamp(service=akool.service, read_at=time.time(), api=api)
     try:
         with akool.open() as client:
-            voices = client.list_voices(akool.rules().voice_api)
+            voices = client.list_voices(api)
     except AkoolError as error:
         raise akool_failure(error, what="The list of voices") from error
-    table = voice_table(voices)
+    table = voice_table(voices, stamp=stamp)
     by_language = table["language"].fillna("not told").value_counts()
     context.add_output_metadata(
         {
             "dagster/row_count": len(table),
             "languages": {str(name): int(count) for name, count in by_language.items()},
+            "cloned_voices_held": sum(voice.is_own is True for voice in voices),
             "preview": dg.MetadataValue.md(markdown_table(table.head(_PREVIEW_ROWS))),
         }
     )
     return table
-
-
-def avatar_table(avatars: Iterable[Avatar]) -> pd.DataFrame:
-    """Lays avatars out as a table.
-
-    Args:
-        avatars: The avatars.
-
-    Returns:
-        One line per avatar, always with the same columns.
-    """
-    lines = [
-        {name: _plain(getattr(avatar, name)) for name in _AVATAR_COLUMNS} for avatar in avatars
-    ]
-    return pd.DataFrame(lines, columns=_AVATAR_COLUMNS)
-
-
-def voice_table(voices: Iterable[Voice]) -> pd.DataFrame:
-    """Lays voices out as a table.
-
-    Args:
-        voices: The voices.
-
-    Returns:
-        One line per voice, always with the same columns.
-    """
-    lines = [{name: _plain(getattr(voice, name)) for name in _VOICE_COLUMNS} for voice in voices]
-    return pd.DataFrame(lines, columns=_VOICE_COLUMNS)
-
-
-def _plain(value: object) -> object:
-    return getattr(value, "value", value)
 
 
 def _pictures(avatars: Iterable[Avatar]) -> str:

@@ -10,24 +10,29 @@ from collections.abc import Sequence
 import dagster as dg
 import pandas as pd
 
+from akool_dagster.assets.custom_avatars import CUSTOM_AVATARS
 from akool_dagster.assets.script_videos import DOWNLOADED_VIDEOS, VIDEO_REQUESTS, VOICE_FILES
 from akool_dagster.assets.tables import markdown_table
 from akool_dagster.batch.alarms import Concern, dying_links, lost_videos, open_doubts
 from akool_dagster.batch.wording import when
 from akool_dagster.ledger import Kind, Ledger
-from akool_dagster.resources import LedgerResource
+from akool_dagster.manifest import ManifestError
+from akool_dagster.manifest.avatars_file import AVATARS_FILE, AvatarsFile, read_avatars
+from akool_dagster.resources import LedgerResource, StorageResource
 
 _ROWS_SHOWN = 100
 
+_VOICES = (Kind.VOICE, Kind.CLONE)
 _DOUBTS = "no_request_in_doubt"
 _LINKS = "saved_before_links_die"
+_AVATARS_VALID = "avatars_file_valid"
 
 
 @dg.asset_check(asset=VOICE_FILES, name=_DOUBTS, description="No paid voice request is in doubt.")
 def voice_requests_known(ledger: LedgerResource) -> dg.AssetCheckResult:
     """Fails while it is not known whether AKOOL took some voice."""
     with ledger.open() as book:
-        return _doubts(book, kind=Kind.VOICE, asset=VOICE_FILES)
+        return _doubts(book, kinds=_VOICES, asset=VOICE_FILES)
 
 
 @dg.asset_check(
@@ -36,7 +41,7 @@ def voice_requests_known(ledger: LedgerResource) -> dg.AssetCheckResult:
 def video_requests_known(ledger: LedgerResource) -> dg.AssetCheckResult:
     """Fails while it is not known whether AKOOL took some video."""
     with ledger.open() as book:
-        return _doubts(book, kind=Kind.VIDEO, asset=VIDEO_REQUESTS)
+        return _doubts(book, kinds=(Kind.VIDEO,), asset=VIDEO_REQUESTS)
 
 
 @dg.asset_check(
@@ -50,12 +55,39 @@ def videos_saved_in_time(ledger: LedgerResource) -> dg.AssetCheckResult:
         return _links(book, now=time.time())
 
 
-CHECKS = (voice_requests_known, video_requests_known, videos_saved_in_time)
+@dg.asset_check(asset=CUSTOM_AVATARS, name=_DOUBTS, description="No upload is in doubt.")
+def avatar_uploads_known(ledger: LedgerResource) -> dg.AssetCheckResult:
+    """Fails while it is not known whether AKOOL took some avatar."""
+    with ledger.open() as book:
+        return _doubts(book, kinds=(Kind.AVATAR,), asset=CUSTOM_AVATARS)
+
+
+@dg.asset_check(
+    asset=CUSTOM_AVATARS, name=_AVATARS_VALID, description=f"{AVATARS_FILE} can be used."
+)
+def avatars_file_valid(storage: StorageResource) -> dg.AssetCheckResult:
+    """Fails while the file of own avatars has an error anywhere."""
+    path = storage.open().path(AVATARS_FILE)
+    if not path.exists():
+        return avatars_file_result(None)
+    try:
+        return avatars_file_result(read_avatars(path))
+    except ManifestError as error:
+        return avatars_file_result(error)
+
+
+CHECKS = (
+    voice_requests_known,
+    video_requests_known,
+    avatar_uploads_known,
+    avatars_file_valid,
+    videos_saved_in_time,
+)
 """All checks of the code location."""
 
 
 def evaluate_all(ledger: Ledger, *, now: float) -> list[dg.AssetCheckEvaluation]:
-    """Evaluates every check without a run.
+    """Evaluates every check of the ledger without a run.
 
     Args:
         ledger: The ledger.
@@ -65,14 +97,57 @@ def evaluate_all(ledger: Ledger, *, now: float) -> list[dg.AssetCheckEvaluation]
         One evaluation per check, for a sensor to record.
     """
     results = [
-        _doubts(ledger, kind=Kind.VOICE, asset=VOICE_FILES),
-        _doubts(ledger, kind=Kind.VIDEO, asset=VIDEO_REQUESTS),
+        _doubts(ledger, kinds=_VOICES, asset=VOICE_FILES),
+        _doubts(ledger, kinds=(Kind.VIDEO,), asset=VIDEO_REQUESTS),
+        _doubts(ledger, kinds=(Kind.AVATAR,), asset=CUSTOM_AVATARS),
         _links(ledger, now=now),
     ]
-    return [_evaluation(result) for result in results]
+    return [evaluation(result) for result in results]
 
 
-def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+def avatars_file_result(found: AvatarsFile | ManifestError | None) -> dg.AssetCheckResult:
+    """Says whether the file of own avatars can be used.
+
+    Args:
+        found: What came of reading it; None when there is no such file.
+
+    Returns:
+        The check's result, with every problem, or the repairs.
+    """
+    if isinstance(found, ManifestError):
+        count = len(found.problems)
+        return dg.AssetCheckResult(
+            asset_key=CUSTOM_AVATARS,
+            check_name=_AVATARS_VALID,
+            passed=False,
+            description=(
+                f"{AVATARS_FILE} has {count} problem{'' if count == 1 else 's'}; no avatar of it "
+                "can be uploaded until they are corrected."
+            ),
+            metadata={"problems": dg.MetadataValue.md(found.to_markdown())},
+        )
+    count = len(found.avatars) if found is not None else 0
+    repairs = [f"- {repair}" for repair in found.repairs] if found is not None else []
+    return dg.AssetCheckResult(
+        asset_key=CUSTOM_AVATARS,
+        check_name=_AVATARS_VALID,
+        passed=True,
+        description=(
+            f"There is no {AVATARS_FILE}." if found is None else f"{count} avatars, all valid."
+        ),
+        metadata={"repairs": dg.MetadataValue.md("\n".join(repairs))} if repairs else {},
+    )
+
+
+def evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """Turns a result into an event that a sensor can record.
+
+    Args:
+        result: A result that names its asset and its check.
+
+    Returns:
+        The event.
+    """
     assert result.asset_key is not None  # noqa: S101 - each result below names both
     assert result.check_name is not None  # noqa: S101
     return dg.AssetCheckEvaluation(
@@ -85,23 +160,29 @@ def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
     )
 
 
-def _doubts(ledger: Ledger, *, kind: Kind, asset: dg.AssetKey) -> dg.AssetCheckResult:
-    doubts = open_doubts(ledger, kind=kind)
+def _doubts(ledger: Ledger, *, kinds: Sequence[Kind], asset: dg.AssetKey) -> dg.AssetCheckResult:
+    doubts = [concern for kind in kinds for concern in open_doubts(ledger, kind=kind)]
     credit = sum(concern.attempt.reserved_credits or 0.0 for concern in _per_attempt(doubts))
-    option = " --voice" if kind is Kind.VOICE else ""
+    found = dict.fromkeys(concern.attempt.kind for concern in doubts)
+    what = "avatars" if Kind.AVATAR in kinds else "scripts"
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=_DOUBTS,
         passed=not doubts,
         description=(
-            f"{len(doubts)} scripts wait for a person's word; up to {credit:g} credits may have "
-            f"been charged. Say `akool-dagster resolve KEY{option} --{kind.value}-id ID`, "
-            "`--not-created` or `--pay-again`."
+            f"{len(doubts)} {what} wait for a person's word; up to {credit:g} credits may have "
+            f"been charged. Say {' or '.join(map(_resolve, found))}, `--not-created` or "
+            "`--pay-again`."
             if doubts
-            else f"No {kind.value} request is in doubt."
+            else f"No {kinds[0].value} request is in doubt."
         ),
         metadata=_table(doubts, column="in doubt since"),
     )
+
+
+def _resolve(kind: Kind) -> str:
+    option = "" if kind is Kind.VIDEO else f" --{kind.value}"
+    return f"`akool-dagster resolve KEY{option} --{kind.value}-id ID`"
 
 
 def _links(ledger: Ledger, *, now: float) -> dg.AssetCheckResult:
@@ -131,7 +212,7 @@ def _table(concerns: Sequence[Concern], *, column: str) -> dict[str, dg.Metadata
     lines = [
         {
             "script": concern.key,
-            "attempt": concern.attempt.number,
+            "request": f"{concern.attempt.kind.value} {concern.attempt.number}",
             column: when(
                 concern.attempt.sending_at
                 if column == "in doubt since"

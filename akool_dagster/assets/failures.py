@@ -37,12 +37,13 @@ def akool_failure(error: AkoolError, *, what: str) -> dg.Failure:
     )
 
 
-def rows_failure(failed: Sequence[Outcome], *, rows: int) -> dg.Failure:
+def rows_failure(failed: Sequence[Outcome], *, rows: int, what: str = "scripts") -> dg.Failure:
     """Builds the failure of a run some of whose rows did not get through.
 
     Args:
         failed: The rows that did not, one outcome each.
         rows: How many rows the run had.
+        what: What they are, in the plural.
 
     Returns:
         The failure; Dagster does not repeat the step. The good rows stay materialized.
@@ -53,14 +54,14 @@ def rows_failure(failed: Sequence[Outcome], *, rows: int) -> dg.Failure:
     if len(failed) > _LINES_SHOWN:
         lines.append(f"... and {len(failed) - _LINES_SHOWN} more, see the metadata of this failure")
     head = (
-        f"{len(failed)} of {rows} scripts did not get through ({'; '.join(kinds)}). "
+        f"{len(failed)} of {rows} {what} did not get through ({'; '.join(kinds)}). "
         f"The other {rows - len(failed)} are done and stay so."
     )
     return dg.Failure(
         "\n".join([head, *lines]),
         metadata={
-            "scripts_failed": len(failed),
-            "scripts_done": rows - len(failed),
+            f"{what}_failed": len(failed),
+            f"{what}_done": rows - len(failed),
             "failures": dg.MetadataValue.md(markdown_table(failures_table(failed))),
         },
         allow_retries=False,

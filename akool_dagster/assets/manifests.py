@@ -13,6 +13,7 @@ from akool_dagster.manifest import (
     Manifest,
     ManifestError,
     ScriptRow,
+    VoiceFiles,
     manifest_name,
     read_manifest,
     read_scripts,
@@ -40,8 +41,9 @@ def script_manifests(
     """
     root = storage.open()
     path = find_manifest(root, context.partition_key)
+    voices = VoiceFiles(mapping=root.voice_map_path(), catalog=root.catalog_path("voices"))
     try:
-        manifest = read_manifest(path, voice_api=akool.rules().voice_api)
+        manifest = read_manifest(path, voice_api=akool.rules().voice_api, voices=voices)
     except ManifestError as error:
         raise dg.Failure(
             str(error),

@@ -10,7 +10,7 @@ from dagster import DagsterRunStatus
 
 from akool_dagster.automation.live_runs import ALIVE
 from akool_dagster.batch.outcomes import sentences
-from akool_dagster.ledger import Attempt, Deliveries, RunFailure
+from akool_dagster.ledger import Attempt, Deliveries, Kind, RunFailure
 
 MARKER_TAG = "akool/marked_failed"
 """Set before the run is marked, so that a crash in between cannot mark it twice."""
@@ -19,7 +19,7 @@ _LINES_SHOWN = 20
 
 
 def mark_failed_runs(instance: dg.DagsterInstance, deliveries: Deliveries) -> list[str]:
-    """Marks each ended run, all of whose videos are settled and some of which AKOOL failed.
+    """Marks each ended run whose videos or own avatars are settled and AKOOL failed some.
 
     Args:
         instance: The Dagster instance.
@@ -45,19 +45,21 @@ def failure_message(failure: RunFailure) -> str:
     """Writes what a person reads on the failed run.
 
     Args:
-        failure: The run and its failed videos.
+        failure: The run and its failed videos, or own avatars.
 
     Returns:
         Several lines: how many, then script, code, reason and what to do for each.
     """
     count = len(failure.failures)
+    is_upload = any(attempt.kind is Kind.AVATAR for _, attempt in failure.failures)
+    what, asset = ("avatars", "custom_avatars") if is_upload else ("videos", "downloaded_videos")
     lines = [
-        f"AKOOL failed {count} of the {failure.asked_for} videos that this run asked for. "
+        f"AKOOL failed {count} of the {failure.asked_for} {what} that this run asked for. "
         "The others are not touched by this."
     ]
     lines += [_line(key, attempt) for key, attempt in failure.failures[:_LINES_SHOWN]]
     if count > _LINES_SHOWN:
-        lines.append(f"... and {count - _LINES_SHOWN} more, see downloaded_videos.")
+        lines.append(f"... and {count - _LINES_SHOWN} more, see {asset}.")
     return "\n".join(lines)
 
 

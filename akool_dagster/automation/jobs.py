@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from akool_dagster.assets.custom_avatars import CUSTOM_AVATARS
 from akool_dagster.assets.script_videos import (
     DOWNLOADED_VIDEOS,
     PAID_TAGS,
@@ -41,6 +42,13 @@ generate_videos = dg.define_asset_job(
     tags=PAID_TAGS,
 )
 
+upload_avatars = dg.define_asset_job(
+    "upload_avatars",
+    selection=_rows_only(CUSTOM_AVATARS),
+    description="Uploads your own avatars; does not wait for AKOOL. May cost credits.",
+    tags=PAID_TAGS,
+)
+
 refresh_catalogs = dg.define_asset_job(
     "refresh_catalogs",
     selection=dg.AssetSelection.assets("avatar_catalog", "voice_catalog"),
@@ -64,6 +72,7 @@ JOBS = (
     request_videos,
     download_videos,
     generate_videos,
+    upload_avatars,
     refresh_catalogs,
     validate_manifests,
     write_results,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import dagster as dg
 from upath import UPath
 
+from akool_dagster.automation.avatars_watch import watch_avatars
 from akool_dagster.automation.jobs import validate_manifests
 from akool_dagster.manifest import ManifestError, manifest_name
 from akool_dagster.resources import StorageResource
@@ -22,8 +23,8 @@ class ManifestFile:
 
     Attributes:
         path: Where it is.
-        fingerprint: Changes when the file does.
-        changed_at: When it last changed, in seconds since 1970 UTC; 0 where that is not known.
+        fingerprint: Changes when the file does, or one that goes with it.
+        changed_at: When one of them last changed, in seconds since 1970 UTC; 0 where not known.
     """
 
     path: UPath
@@ -88,31 +89,38 @@ def plan_manifests(
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description=(
-        "Validates each new or changed file in the folder of manifests and registers its scripts. "
-        "Costs nothing, and never deletes anything."
+        "Validates each new or changed file in the folder of manifests and registers its scripts, "
+        "and the avatars of avatars.csv. Costs nothing, and never deletes anything."
     ),
 )
 def manifest_sensor(
     context: dg.SensorEvaluationContext, storage: StorageResource
 ) -> dg.SensorResult | dg.SkipReason:
-    """Asks for the validation of new and changed manifests."""
-    plan = plan_manifests(list_manifest_files(storage), seen=_read_cursor(context), now=time.time())
-    for complaint in plan.complaints:
+    """Asks for the validation of new and changed manifests; checks avatars.csv by itself."""
+    seen, now = _read_cursor(context), time.time()
+    plan = plan_manifests(list_manifest_files(storage), seen=seen, now=now)
+    avatars = watch_avatars(storage.open(), seen=seen, now=now, settle_seconds=SETTLE_SECONDS)
+    complaints = [*plan.complaints, *filter(None, [avatars.complaint])]
+    for complaint in complaints:
         context.log.error(complaint)
-    if not plan.changed:
-        context.update_cursor(json.dumps(dict(plan.seen)))
-        return dg.SkipReason("; ".join(plan.complaints) or "No new or changed manifest.")
+    cursor = json.dumps({**plan.seen, **avatars.seen})
+    if not plan.changed and not avatars.evaluations:
+        context.update_cursor(cursor)
+        return dg.SkipReason("; ".join(complaints) or "No new or changed manifest.")
     return dg.SensorResult(
         dynamic_partitions_requests=[
-            dg.AddDynamicPartitionsRequest("manifests", sorted(plan.changed))
+            dg.AddDynamicPartitionsRequest("manifests", sorted(plan.changed)),
+            dg.AddDynamicPartitionsRequest("avatars", list(avatars.avatar_ids)),
         ],
+        asset_events=avatars.evaluations,
         run_requests=[
             dg.RunRequest(
                 run_key=f"{name}:{fingerprint}", partition_key=name, tags={"akool/manifest": name}
             )
             for name, fingerprint in sorted(plan.changed.items())
         ],
-        cursor=json.dumps(dict(plan.seen)),
+        skip_reason=None if plan.changed else "; ".join(complaints) or "avatars.csv is valid.",
+        cursor=cursor,
     )
 
 
@@ -125,15 +133,15 @@ def list_manifest_files(storage: StorageResource) -> list[ManifestFile]:
     Returns:
         The files, sorted by name.
     """
-    return [_file(path) for path in storage.open().manifests()]
+    root = storage.open()
+    return [_file(path, root.companions(path)) for path in root.manifests()]
 
 
-def _file(path: UPath) -> ManifestFile:
-    stat = path.stat()
-    changed_at = float(stat.st_mtime or 0.0)
-    return ManifestFile(
-        path=path, fingerprint=f"{changed_at:.6f}-{stat.st_size}", changed_at=changed_at
-    )
+def _file(path: UPath, companions: list[UPath]) -> ManifestFile:
+    stats = [file.stat() for file in (path, *companions)]
+    times = [float(stat.st_mtime or 0.0) for stat in stats]
+    marks = [f"{at:.6f}-{stat.st_size}" for at, stat in zip(times, stats, strict=True)]
+    return ManifestFile(path=path, fingerprint="+".join(marks), changed_at=max(times))
 
 
 def _read_cursor(context: dg.SensorEvaluationContext) -> dict[str, str]:

@@ -7,11 +7,13 @@ import dagster as dg
 
 from akool_dagster.akool import Timeouts
 from akool_dagster.assets.checks import evaluate_all
+from akool_dagster.automation.avatar_news import ready_avatars, request_failed_avatars
 from akool_dagster.automation.failing_runs import mark_failed_runs
-from akool_dagster.automation.jobs import download_videos, write_results
+from akool_dagster.automation.jobs import download_videos, upload_avatars, write_results
 from akool_dagster.automation.live_runs import busy_keys
 from akool_dagster.automation.row_runs import plan_row_runs
-from akool_dagster.batch.looking import settle_due
+from akool_dagster.batch.avatar_stage import settle_avatar_doubts
+from akool_dagster.batch.looking import settle_in_turn
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import Deliveries, Kind, Waiting
 from akool_dagster.manifest import read_scripts
@@ -30,7 +32,11 @@ FIRST_PAUSE_SECONDS = 300.0
 LONGEST_PAUSE_SECONDS = 6 * 3600.0
 """Between two runs that try to save the same video, growing with each failed try."""
 
-_LOOKS_PER_TICK = 10_000
+LOOKS_PER_SECOND = 50.0
+"""A tick begins no more looks in a second, however much is due: the runs need AKOOL as well.
+
+AKOOL publishes no rate limit (docs: error-code page names only code 1005).
+"""
 
 
 def build_video_info_sensor(*, max_scripts_per_run: int) -> dg.SensorDefinition:
@@ -46,12 +52,13 @@ def build_video_info_sensor(*, max_scripts_per_run: int) -> dg.SensorDefinition:
 
     @dg.sensor(
         name="video_info_sensor",
-        jobs=[download_videos, write_results],
+        jobs=[download_videos, write_results, upload_avatars],
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Asks AKOOL (Get Video Info) for every video under way, has finished ones saved, shows "
-            "failed ones and marks the runs that asked for them as failed. Costs nothing."
+            "failed ones and marks the runs that asked for them as failed; so too with uploaded "
+            "avatars. Costs nothing."
         ),
     )
     def video_info_sensor(
@@ -81,15 +88,21 @@ def build_video_info_sensor(*, max_scripts_per_run: int) -> dg.SensorDefinition:
                     manifests=instance.get_dynamic_partitions("manifests"),
                     busy=busy,
                 ),
+                *request_failed_avatars(
+                    tools,
+                    all_keys=list(instance.get_dynamic_partitions("avatars")),
+                    longest=max_scripts_per_run,
+                ),
             ]
+            finished = ready_avatars(tools)
             marked = mark_failed_runs(instance, tools.ledger.deliveries)
             evaluations = evaluate_all(tools.ledger, now=tools.clock())
         for run_id in marked:
-            context.log.error(f"Run {run_id} is marked failed: AKOOL failed videos it asked for.")
+            context.log.error(f"Run {run_id} is marked failed: AKOOL failed what it asked for.")
         news = _digest(evaluations)
         return dg.SensorResult(
             run_requests=requests,
-            asset_events=evaluations if news != context.cursor else [],
+            asset_events=[*finished, *(evaluations if news != context.cursor else ())],
             cursor=news,
             skip_reason=None if requests else f"{settled} videos settled, nothing to save.",
         )
@@ -107,11 +120,17 @@ def _settle(tools: Tools) -> int:
     """Asks for what is due; a process that died leaves its doubt and its voices to this."""
     tools.ledger.attempts.doubt_the_abandoned()
     until = tools.clock() + TICK_SECONDS
-    settled = settle_due(
-        tools, kind=Kind.VIDEO, limit=_LOOKS_PER_TICK, until=until, threads=_THREADS
+    settle_avatar_doubts(tools)
+    settled = settle_in_turn(
+        tools,
+        # Avatars and voices are few, and thousands of rows may wait for one.
+        kinds=[Kind.AVATAR, Kind.CLONE, Kind.VOICE, Kind.VIDEO],
+        limit=int(TICK_SECONDS * LOOKS_PER_SECOND),
+        until=until,
+        threads=_THREADS,
+        per_second=LOOKS_PER_SECOND,
     )
-    settle_due(tools, kind=Kind.VOICE, limit=_LOOKS_PER_TICK, until=until, threads=_THREADS)
-    return len(settled)
+    return sum(attempt.kind is Kind.VIDEO for attempt in settled)
 
 
 def _wanted_contents(tools: Tools) -> dict[str, str]:

@@ -20,7 +20,7 @@ from akool_dagster.akool import (
     TooFrequent,
     TryAgainLater,
 )
-from akool_dagster.batch.look_times import first_look
+from akool_dagster.batch.look_times import first_look, limits_now
 from akool_dagster.batch.outcomes import Later
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import AccountStop, Attempt, Hold, Kind, State
@@ -47,7 +47,6 @@ KEEPING_PAUSES = (0.2, 1.0, 4.0, 15.0, 30.0)
 """Seconds between tries to write AKOOL's id into a ledger that cannot be written."""
 
 _TAKEN_SECONDS = 1.0
-_LONGEST_SLOT_PAUSE_SECONDS = 2.0
 
 
 Step = Literal["open", "send", "stay"]
@@ -199,11 +198,10 @@ def _pause(tools: Tools, attempt: Attempt, *, made: int) -> float:
 def _reserve_and_send(tools: Tools, wish: Wish, attempt: Attempt) -> Attempt | Later | NotRequested:
     turn_at = tools.pace.take_turn(tools.clock())
     if turn_at is not None:
-        return Later(at=turn_at)
-    held = tools.ledger.attempts.reserve(attempt.id, price=wish.price, limits=tools.rules.limits)
+        return Later(at=turn_at, wants_slot=wish.kind is Kind.VIDEO)
+    held = tools.ledger.attempts.reserve(attempt.id, price=wish.price, limits=limits_now(tools))
     if held is Hold.NO_SLOT:
-        pause = min(_LONGEST_SLOT_PAUSE_SECONDS, tools.rules.poll_seconds / 2)
-        return Later(at=tools.clock() + pause, wants_slot=True)
+        return Later(at=tools.clock(), wants_slot=True)
     if held is Hold.OVER_CAP:
         return NotRequested(
             reason=(
@@ -253,7 +251,7 @@ def _keep_id(tools: Tools, attempt: Attempt, accepted: Accepted) -> Attempt:
             return tools.ledger.attempts.accept(
                 attempt.id,
                 remote_id=accepted.id,
-                next_look_at=first_look(tools, kind=attempt.kind),
+                next_look_at=first_look(tools, attempt),
                 answer=accepted.raw,
             )
         except SQLAlchemyError as error:
@@ -281,7 +279,10 @@ def _refused_by_akool(tools: Tools, attempt: Attempt, error: Refused) -> Attempt
     if isinstance(error, TooFrequent):
         tools.pace.too_frequent(tools.clock())
         return tools.ledger.attempts.refuse_for_now(
-            attempt.id, code=TOO_FREQUENT, reason=error.msg or error.message
+            attempt.id,
+            code=TOO_FREQUENT,
+            reason=error.msg or error.message,
+            doubt_seconds=limits_now(tools).doubt_seconds,
         )
     return _refused(tools, attempt, error, try_again=_is_asked_again(error))
 

@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from akool_dagster.ledger import Attempt
+
 
 class Stage(str, Enum):
-    """The three stages of a row, named as the assets that show them."""
+    """The three stages of a row, and that of an own avatar, named as the assets that show them."""
 
     VOICE = "voice_files"
     VIDEO = "video_requests"
     DOWNLOAD = "downloaded_videos"
+    AVATAR = "custom_avatars"
+    """No stage of a row: rows may only wait for what it makes."""
 
 
 STAGES = (Stage.VOICE, Stage.VIDEO, Stage.DOWNLOAD)
@@ -92,8 +96,10 @@ class Later:
 
     Attributes:
         at: When, in seconds since 1970 UTC.
-        wants_slot: Whether the row waits for one of AKOOL's slots.
+        wants_slot: Whether the row waits for one of AKOOL's slots; none will do before ``at``.
+        waits_for: The accepted attempt that the row waits for, as last seen.
     """
 
     at: float
     wants_slot: bool = False
+    waits_for: Attempt | None = None

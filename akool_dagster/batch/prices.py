@@ -14,6 +14,15 @@ from akool_dagster.ledger import Kind, Ledger, Rate
 
 SPEECH_CREDITS_PER_1000_CHARACTERS = 4.4
 VIDEO_CREDITS_PER_SECOND = 1.0
+CLONE_CREDITS = 5.0
+"""AKOOL publishes no price for cloning a voice: its plans name only how many clones may be held
+(docs: voiceLab page: 30, 180 or 500), and a clone's record has a ``deduction_credit`` that its
+samples leave at nothing. It may well be free. This sets aside a little more than the dearest
+published voice service, 4.4 credits; once AKOOL has told what a clone took, that counts instead."""
+AVATAR_CREDITS = 10.0
+"""AKOOL publishes no price for making an avatar from an upload (docs: avatar page). It may well be
+free within a plan. This sets aside the least that its samples hold for any job; once AKOOL has told
+what an upload took, that counts instead."""
 CHARACTERS_PER_SECOND = 14.0
 """A usual speed of speech; only for the length of a script that nobody has spoken yet."""
 
@@ -45,10 +54,14 @@ class PriceBook:
     Attributes:
         voice: What speech cost so far.
         video: What videos cost so far.
+        clone: The most that the clone of a voice cost so far, in credits.
+        avatar: The most that an uploaded avatar cost so far, in credits.
     """
 
     voice: Rate | None = None
     video: Rate | None = None
+    clone: float | None = None
+    avatar: float | None = None
 
     @classmethod
     def from_ledger(cls, ledger: Ledger) -> "PriceBook":
@@ -61,7 +74,12 @@ class PriceBook:
             The price book.
         """
         rates = {kind: ledger.spending.rate(kind) for kind in (Kind.VOICE, Kind.VIDEO)}
-        return cls(voice=rates[Kind.VOICE], video=rates[Kind.VIDEO])
+        return cls(
+            voice=rates[Kind.VOICE],
+            video=rates[Kind.VIDEO],
+            clone=ledger.spending.dearest(Kind.CLONE),
+            avatar=ledger.spending.dearest(Kind.AVATAR),
+        )
 
     def speech(self, text: str, *, rate_percent: int | None = None) -> float:
         """Estimates the price of speaking a text.
@@ -77,6 +95,22 @@ class PriceBook:
             seconds = speech_seconds(text, rate_percent=rate_percent)
             return _up(seconds * self.voice.credits_per_second * MARGIN, places=2)
         return _up(len(text) * SPEECH_CREDITS_PER_1000_CHARACTERS / 1000, places=2)
+
+    def voice_clone(self) -> float:
+        """Estimates the price of cloning a voice.
+
+        Returns:
+            Credits: the most that one took so far, else :data:`CLONE_CREDITS`.
+        """
+        return CLONE_CREDITS if self.clone is None else self.clone
+
+    def uploaded_avatar(self) -> float:
+        """Estimates the price of having an avatar made from a video.
+
+        Returns:
+            Credits: the most that one took so far, else :data:`AVATAR_CREDITS`.
+        """
+        return AVATAR_CREDITS if self.avatar is None else self.avatar
 
     def avatar_video(self, seconds: float) -> float:
         """Estimates the price of an avatar video.

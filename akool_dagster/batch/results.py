@@ -91,7 +91,7 @@ def _line(status: RowStatus) -> dict[str, object]:
     voice, video = status.voice, status.video
     voice_file, video_file = status.voice_file, status.video_file
     saved = video_file if video_file is not None and video_file.saved_at is not None else None
-    ended = video or voice
+    ended = status.deciding
     return {
         "status": status.standing.value,
         "cause": status.cause.strip(),

@@ -41,12 +41,12 @@ MOST_UNATTENDED_ATTEMPTS = 9
 """Attempts after which "try again later" is no longer believed without a person: three nights."""
 
 _NEXT_STEP = {
-    Standing.NEW: "Materialize all three row assets, or wait for the schedule.",
-    Standing.NOT_REQUESTED: "Materialize it again, or wait for the schedule.",
-    Standing.VOICE_PENDING: "Materialize it again to go on; it is not paid twice.",
-    Standing.VOICE_READY: "Materialize video_requests, or wait for the schedule.",
-    Standing.REQUESTED: "Nothing: video_info_sensor saves it.",
-    Standing.FINISHED: "Nothing: video_info_sensor saves it.",
+    Standing.NEW: "Run it (or materialize all three row assets), or wait for the schedule.",
+    Standing.NOT_REQUESTED: "Run it again (or materialize it), or wait for the schedule.",
+    Standing.VOICE_PENDING: "Run it again (or materialize it) to go on; it is not paid twice.",
+    Standing.VOICE_READY: "Run it again (or materialize it), or wait for the schedule.",
+    Standing.REQUESTED: "Nothing: video_info_sensor saves it, and so does running it again.",
+    Standing.FINISHED: "Nothing: video_info_sensor saves it, and so does running it again.",
     Standing.SAVED: "",
 }
 
@@ -57,6 +57,7 @@ _ENDS = {
     State.EXPIRED: Standing.EXPIRED,
 }
 
+_UNSENT = frozenset({State.PLANNED, State.RESERVED})
 _UNDER_WAY = frozenset({State.SENDING, State.ACCEPTED})
 
 
@@ -72,8 +73,11 @@ class RowStatus:
         may_be_asked_again: Whether a schedule may ask for it without a person's word: nothing
             of it was refused or failed for its own sake, and nothing is in doubt.
         is_changed: Whether the same script had another content before.
+        is_respoken: Whether it had another text or voice before, and not the present ones: its
+            voice is stale, and its video with it. A row that is changed otherwise keeps its voice.
         voice: Newest attempt for its voice.
         video: Newest attempt for its video.
+        clone: Newest attempt to clone its voice sample, if the row asked for one (v4 only).
         voice_file: Its voice on our storage.
         video_file: Its video on our storage.
     """
@@ -84,10 +88,17 @@ class RowStatus:
     next_step: str
     may_be_asked_again: bool
     is_changed: bool
+    is_respoken: bool
     voice: Attempt | None
     video: Attempt | None
     voice_file: Delivery | None
     video_file: Delivery | None
+    clone: Attempt | None = None
+
+    @property
+    def deciding(self) -> Attempt | None:
+        """The attempt that the row's standing comes from: the furthest one."""
+        return self.video or _speaker(self.voice, self.clone)
 
 
 def row_statuses(ledger: Ledger, rows: Iterable[ScriptRow]) -> list[RowStatus]:
@@ -113,8 +124,13 @@ def row_statuses(ledger: Ledger, rows: Iterable[ScriptRow]) -> list[RowStatus]:
     video_files = ledger.deliveries.find_many(
         kind=Kind.VIDEO, content_by_key={row.key: row.video_hash for row in rows}
     )
+    clones = _clones(ledger, rows)
     earlier = ledger.deliveries.keys_with_other_content(
         kind=Kind.VIDEO, content_by_key={row.key: row.video_hash for row in rows}
+    )
+    respoken = ledger.deliveries.keys_with_other_content(
+        kind=Kind.VOICE,
+        content_by_key={row.key: row.voice_hash for row in rows if row.key not in voice_files},
     )
     return [
         _status(
@@ -123,10 +139,31 @@ def row_statuses(ledger: Ledger, rows: Iterable[ScriptRow]) -> list[RowStatus]:
             video=videos.get(row.video_hash),
             voice_file=voice_files.get(row.key),
             video_file=video_files.get(row.key),
-            is_changed=row.key in earlier,
+            clone=clones.get(row.key),
+            is_changed=row.key in earlier or row.key in respoken,
+            is_respoken=row.key in respoken,
         )
         for row in rows
     ]
+
+
+def _clones(ledger: Ledger, rows: Iterable[ScriptRow]) -> dict[str, Attempt]:
+    """Finds the clones of the rows that asked for one, by script key."""
+    urls = {row.key: row.voice_sample_url for row in rows if row.voice_sample_url is not None}
+    if not urls:
+        return {}
+    samples = ledger.samples.behind(set(urls.values()))
+    wanted = {key: samples[url].sha256 for key, url in urls.items() if url in samples}
+    asked = ledger.deliveries.find_many(kind=Kind.CLONE, content_by_key=wanted)
+    made = ledger.attempts.latest_of(kind=Kind.CLONE, content_hashes=wanted.values())
+    return {key: made[wanted[key]] for key in asked if wanted[key] in made}
+
+
+def _speaker(voice: Attempt | None, clone: Attempt | None) -> Attempt | None:
+    """Chooses what a row's voice waits for: its speech or, before there is any, its clone."""
+    if clone is None:
+        return voice
+    return clone if voice is None or voice.state in _UNSENT or _is_given_up(voice) else voice
 
 
 def _status(
@@ -136,10 +173,13 @@ def _status(
     video: Attempt | None,
     voice_file: Delivery | None,
     video_file: Delivery | None,
+    clone: Attempt | None,
     is_changed: bool,
+    is_respoken: bool,
 ) -> RowStatus:
-    standing = _standing(voice=voice, video=video, voice_file=voice_file, video_file=video_file)
-    ended, stage = (video, Stage.VIDEO) if video is not None else (voice, Stage.VOICE)
+    speaker = _speaker(voice, clone)
+    standing = _standing(voice=speaker, video=video, voice_file=voice_file, video_file=video_file)
+    ended, stage = (video, Stage.VIDEO) if video is not None else (speaker, Stage.VOICE)
     cause, next_step, again = "", _NEXT_STEP.get(standing, ""), standing in _ASKED_AGAIN
     if standing in _ENDS.values() and ended is not None:
         outcome = wording.from_attempt(ended, key=row.key, stage=stage)
@@ -148,6 +188,12 @@ def _status(
         again = ended.try_again and ended.number < MOST_UNATTENDED_ATTEMPTS
     elif video_file is not None and standing is not Standing.SAVED:
         cause = video_file.problem or ""
+    elif standing is Standing.VOICE_PENDING and speaker is clone:
+        cause = _CLONING[speaker is not None and speaker.state is State.COMPLETED]
+    elif speaker is None and voice_file is not None and voice_file.saved_at is None:
+        cause = voice_file.problem or ""
+    if standing in _ANOTHER_S and video_file is None:
+        cause, next_step, again = _SHARED, _NEXT_STEP[Standing.NEW], True
     return RowStatus(
         row=row,
         standing=standing,
@@ -155,13 +201,22 @@ def _status(
         next_step=next_step,
         may_be_asked_again=again,
         is_changed=is_changed,
+        is_respoken=is_respoken,
         voice=voice,
         video=video,
         voice_file=voice_file,
         video_file=video_file,
+        clone=clone,
     )
 
 
+_CLONING = {
+    False: "AKOOL is cloning the voice of its sample; it is spoken when that is ready.",
+    True: "The voice of its sample is cloned; it was not spoken yet.",
+}
+# A row that has no line of its own in the ledger would be forgotten by the sensor.
+_ANOTHER_S = frozenset({Standing.REQUESTED, Standing.FINISHED})
+_SHARED = "Another row with the same content has asked for this video; here it costs nothing."
 _ASKED_AGAIN = frozenset(
     {Standing.NEW, Standing.NOT_REQUESTED, Standing.VOICE_PENDING, Standing.VOICE_READY}
 )
@@ -182,7 +237,7 @@ def _standing(
         return Standing.NEW
     if voice.state in _ENDS and not _is_given_up(voice):
         return _ENDS[voice.state]
-    if voice.state in (State.PLANNED, State.RESERVED) or _is_given_up(voice):
+    if voice.state in (*_UNSENT, State.DELETED) or _is_given_up(voice):
         return Standing.NOT_REQUESTED
     return Standing.VOICE_PENDING
 

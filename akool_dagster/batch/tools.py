@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 
 from akool_dagster.akool import AkoolClient
 from akool_dagster.batch.avatar_book import AvatarBook
+from akool_dagster.batch.forecast import Outlooks
 from akool_dagster.batch.pace import Pace
 from akool_dagster.batch.prices import PriceBook
+from akool_dagster.batch.sample_book import SampleBook
+from akool_dagster.batch.voice_book import VoiceBook
 from akool_dagster.downloads import Downloader
 from akool_dagster.ledger import Ledger, Limits
-from akool_dagster.settings import VideoApi, VoiceApi
+from akool_dagster.settings import AvatarNotReady, VideoApi, VoiceApi
 from akool_dagster.storage import Storage
 
 LINK_LIFE_SECONDS = 7 * 24 * 3600.0
@@ -29,6 +32,7 @@ class Rules:
         webhook_url: Public root of the webhook server, None for polling only.
         poll_seconds: Pause between a create and the first look at its status.
         render_deadline_seconds: How long a run waits for one video.
+        avatar_not_ready: What a row does whose own avatar AKOOL still works on.
     """
 
     video_api: VideoApi = "talkingavatar"
@@ -37,6 +41,7 @@ class Rules:
     webhook_url: str | None = None
     poll_seconds: float = 10.0
     render_deadline_seconds: float = 6 * 3600.0
+    avatar_not_ready: AvatarNotReady = "wait"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +54,12 @@ class Tools:
         storage: Holds the files.
         downloader: Fetches finished files.
         avatars: Knows AKOOL's avatars.
+        voices: Knows AKOOL's voices; None to send each voice_id as it is.
         rules: What the deployment decided.
+        samples: Knows the files behind links to voice samples.
         prices: What creates cost so far.
         pace: Slows all creates down when AKOOL says "too frequent".
+        outlooks: Foretells when jobs finish.
         clock: Gives the time in seconds since 1970 UTC.
         sleep: Waits for seconds.
         randomness: Spreads waiting times.
@@ -63,8 +71,11 @@ class Tools:
     downloader: Downloader
     avatars: AvatarBook
     rules: Rules
+    voices: VoiceBook | None = None
+    samples: SampleBook = field(default_factory=SampleBook)
     prices: PriceBook = field(default_factory=PriceBook)
     pace: Pace = field(default_factory=Pace)
+    outlooks: Outlooks = field(default_factory=Outlooks)
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
     randomness: random.Random = field(default_factory=random.Random)

@@ -1,8 +1,8 @@
 """The stage ``video_requests``: the row's video is asked for, once."""
 
-from akool_dagster.akool import AkoolError, LinkedAvatar, ListedAvatar, VideoRequest
+from akool_dagster.akool import LinkedAvatar, ListedAvatar, VideoRequest
 from akool_dagster.batch import wording
-from akool_dagster.batch.avatar_book import UnknownAvatar
+from akool_dagster.batch.catalog_check import usable_avatar
 from akool_dagster.batch.creating import Accepted, NotRequested, Wish, create
 from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
 from akool_dagster.batch.tools import Tools
@@ -17,7 +17,7 @@ LINK_MARGIN_SECONDS = 3600.0
 
 
 def video_stage(
-    tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float
+    tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float, waiting_since: float
 ) -> Outcome | Later:
     """Carries a row's video request one step on.
 
@@ -26,6 +26,7 @@ def video_stage(
         row: The row; its voice must be saved.
         run_id: The Dagster run that asks.
         run_began_at: When it began.
+        waiting_since: When this run began to wait for this row's request.
 
     Returns:
         The outcome once AKOOL has accepted or refused the video, else when to look again.
@@ -34,8 +35,8 @@ def video_stage(
     known = tools.ledger.attempts.latest(kind=Kind.VIDEO, content_hash=row.video_hash)
     if known is not None and known.state in _REQUESTED and known.pay_again_at is None:
         return _requested(known, row, text="The video was requested before; nothing was sent.")
-    wish = _wish(tools, row, run_id=run_id, run_began_at=run_began_at)
-    if isinstance(wish, Outcome):
+    wish = _wish(tools, row, run_id=run_id, run_began_at=run_began_at, waiting_since=waiting_since)
+    if not isinstance(wish, Wish):
         return wish
     step = create(tools, wish)
     if isinstance(step, Later):
@@ -54,7 +55,9 @@ def _requested(attempt: Attempt, row: ScriptRow, *, text: str) -> Outcome:
     return Outcome(key=row.key, stage=_STAGE, text=text, facts=facts)
 
 
-def _wish(tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float) -> Wish | Outcome:
+def _wish(
+    tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float, waiting_since: float
+) -> Wish | Later | Outcome:
     """Gathers what the create needs, all of it free of charge."""
     voice = tools.ledger.deliveries.find(
         script_key=row.key, kind=Kind.VOICE, content_hash=row.voice_hash
@@ -68,12 +71,12 @@ def _wish(tools: Tools, row: ScriptRow, *, run_id: str, run_began_at: float) -> 
             advice="Materialize voice_files of this script first, or both assets together.",
             facts={},
         )
+    avatar = _avatar(tools, row, waiting_since=waiting_since)
+    if isinstance(avatar, Later | Outcome):
+        return avatar
     link = _voice_link(tools, row, voice)
     if isinstance(link, Outcome):
         return link
-    avatar = _avatar(tools, row)
-    if isinstance(avatar, Outcome):
-        return avatar
     seconds = voice.media_seconds or 0.0
 
     def send(webhook_url: str | None) -> Accepted:
@@ -130,28 +133,11 @@ def _voice_link(tools: Tools, row: ScriptRow, voice: Delivery) -> str | Outcome:
     )
 
 
-def _avatar(tools: Tools, row: ScriptRow) -> ListedAvatar | LinkedAvatar | Outcome:
+def _avatar(
+    tools: Tools, row: ScriptRow, *, waiting_since: float
+) -> ListedAvatar | LinkedAvatar | Later | Outcome:
     if row.avatar_url is not None:
         return LinkedAvatar(url=row.avatar_url)
-    avatar_id = row.avatar_id or ""
-    try:
-        source = tools.avatars.source(avatar_id)
-    except UnknownAvatar as error:
-        return wording.trouble(
-            Trouble.ROW,
-            f"{error} Nothing was sent.",
-            key=row.key,
-            stage=_STAGE,
-            advice="Correct the avatar_id of this row in the manifest.",
-            facts={"avatar_id": avatar_id},
-        )
-    except AkoolError as error:
-        return wording.trouble(
-            Trouble.LATER,
-            f"AKOOL's list of avatars could not be read: {error} Nothing was sent.",
-            key=row.key,
-            stage=_STAGE,
-            advice=error.advice or "",
-            facts={"avatar_id": avatar_id},
-        )
-    return ListedAvatar(avatar_id=avatar_id, avatar_from=source)
+    return usable_avatar(
+        tools, row.avatar_id or "", key=row.key, stage=_STAGE, waiting_since=waiting_since
+    )

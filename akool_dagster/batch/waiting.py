@@ -28,7 +28,7 @@ def wait_for(
     if attempt.state is not State.ACCEPTED:
         return attempt
     if tools.clock() - waiting_since < tools.rules.render_deadline_seconds:
-        return Later(at=attempt.next_look_at or tools.clock())
+        return Later(at=attempt.next_look_at or tools.clock(), waits_for=attempt)
     hours = tools.rules.render_deadline_seconds / 3600
     return wording.trouble(
         Trouble.LATER,

@@ -2,50 +2,95 @@
 
 One thread plans, a pool of threads does the waiting on the network. A row that waits for AKOOL
 holds no thread, and a row that fails holds back no other.
+
+AKOOL's slots are what a batch waits for, so they come first: a slot that frees is taken within a
+second by the first row that waits for one, and threads are kept free for that while files are
+being saved. Once a second one question to the ledger tells what others did: a callback that came,
+a job that another process saw finished, a slot that another run gave back.
 """
 
-import heapq
-import itertools
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for_futures
 from dataclasses import dataclass, field
+from typing import Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from akool_dagster.batch.catalog_check import check_before_voice
 from akool_dagster.batch.creating import reopen_account
 from akool_dagster.batch.download_stage import download_stage
-from akool_dagster.batch.looking import settle_due
+from akool_dagster.batch.lanes import Lanes, Walker
+from akool_dagster.batch.look_times import limits_now
+from akool_dagster.batch.looking import look
 from akool_dagster.batch.outcomes import PAID, STAGES, Later, Outcome, Stage, Trouble
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.video_stage import video_stage
 from akool_dagster.batch.voice_stage import voice_stage
-from akool_dagster.ledger import SIGN_SECONDS, Kind
+from akool_dagster.batch.waiting import wait_for
+from akool_dagster.ledger import SIGN_SECONDS, Attempt, Kind, Mark, State
 from akool_dagster.manifest import ScriptRow
 
 logger = logging.getLogger(__name__)
 
 THREADS = 16
+
+LONG_THREADS = 12
+"""Threads that may begin rows or save files; the others stay free for slots and looks."""
+
+ROWS_AHEAD = 100
+"""Rows that may wait for a slot, at least, before no further row is begun.
+
+AKOOL deletes a voice 7 days after it was made, so voices must not be made weeks ahead of videos.
+"""
+
+NEWS_SECONDS = 1.0
+"""How often the ledger is asked what others did."""
+
+_THOROUGH_SECONDS = 10.0  # what changes only with time, such as a doubt that gives its slot back
+_UNWATCHED_SECONDS = 0.5
+_MOST_UNWATCHED = 32
 _LONGEST_NAP_SECONDS = 1.0
 
 
 @dataclass
-class _Walker:
-    """One row on its way."""
-
-    row: ScriptRow
-    left: deque[Stage]
-    waiting_since: float = 0.0
-    has_tried_for_slot: bool = False
-
-
-@dataclass
 class _Stop:
-    """Where a walker came to a halt: what it achieved, and when to go on."""
+    """Where a walker came to a halt: what it achieved, and when to go on.
 
-    walker: _Walker
+    Attributes:
+        walker: The walker.
+        outcomes: What it achieved.
+        later: When to go on; None at its end.
+        is_settled: Whether it can go on at once, because AKOOL has settled what it waited for.
+    """
+
+    walker: Walker
     outcomes: list[Outcome] = field(default_factory=list)
     later: Later | None = None
+    is_settled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _News:
+    """What the ledger told.
+
+    Attributes:
+        changed: Attempts that were settled or called back about.
+        mark: Where to read on.
+        free_slots: Videos that may be sent now; 0 where nobody asked.
+        unwatched: Videos that hold slots and whose look nobody takes.
+    """
+
+    changed: Collection[int]
+    mark: Mark
+    free_slots: int
+    unwatched: Sequence[Attempt]
+
+
+def _wait_for_any(futures: Collection[Future[Any]], seconds: float) -> Collection[Future[Any]]:
+    return wait_for_futures(futures, timeout=seconds, return_when=FIRST_COMPLETED).done
 
 
 class Walk:
@@ -56,6 +101,8 @@ class Walk:
         run_id: The Dagster run that asks.
         executor: Runs the steps; a pool of threads by default.
         sleep: Waits; takes seconds.
+        wait: Waits until one of some futures of the executor is done, for at most so many
+            seconds; returns those that are done.
     """
 
     def __init__(
@@ -65,18 +112,24 @@ class Walk:
         run_id: str,
         executor: Executor | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        wait: Callable[[Collection[Future[Any]], float], Collection[Future[Any]]] = _wait_for_any,
     ) -> None:
         self._tools = tools
         self._run_id = run_id
         self._began_at = tools.clock()
         self._executor = executor or ThreadPoolExecutor(THREADS, thread_name_prefix="akool")
         self._sleep = sleep
-        self._order = itertools.count()
-        self._due: list[tuple[float, int, _Walker]] = []
-        self._wanting_slot: deque[_Walker] = deque()
-        self._slot_look_at = 0.0
+        self._wait = wait
+        self._lanes = Lanes((), stages=(), ahead=0)
+        self._running: dict[Future[Any], Callable[[Any], Iterable[Outcome]]] = {}
+        self._long = 0
+        self._mark: Mark | None = None
+        self._next_news_at = 0.0
+        self._next_thorough_at = 0.0
+        self._no_slot_before = 0.0
+        self._is_asking_news = False
+        self._watches_videos = False
         self._next_sign_at = 0.0
-        self._running: set[Future[_Stop | None]] = set()
 
     def outcomes(
         self, rows: Iterable[ScriptRow], *, stages: Sequence[Stage]
@@ -94,11 +147,14 @@ class Walk:
         if set(wanted) & PAID:
             # A person who has topped up must not wait for the next probe.
             reopen_account(self._tools)
-        for row in rows:
-            self._put(_Walker(row=row, left=deque(wanted)), at=self._began_at)
+        ahead = max(ROWS_AHEAD, 2 * self._tools.rules.limits.max_in_flight)
+        self._lanes = Lanes(rows, stages=wanted, ahead=ahead)
+        self._mark = self._tools.ledger.changes.mark()
+        self._watches_videos = Stage.DOWNLOAD in wanted
         try:
-            while self._due or self._wanting_slot or self._running:
+            while self._lanes or self._running:
                 self._show_life()
+                self._ask_for_news()
                 self._start_what_is_due()
                 yield from self._collect()
         finally:
@@ -106,73 +162,136 @@ class Walk:
             self._executor.shutdown(wait=True, cancel_futures=True)
             self._tools.ledger.run_signs.end(self._run_id)
 
+    # -- the thread that plans -------------------------------------------------------------
+
     def _show_life(self) -> None:
         """Tells the sensors that this run looks after its rows itself."""
         if self._tools.clock() >= self._next_sign_at:
             self._tools.ledger.run_signs.give(self._run_id)
             self._next_sign_at = self._tools.clock() + SIGN_SECONDS
 
-    def _put(self, walker: _Walker, *, at: float) -> None:
-        heapq.heappush(self._due, (at, next(self._order), walker))
+    def _ask_for_news(self) -> None:
+        now = self._tools.clock()
+        is_wanted = self._lanes.wants_slot or self._lanes.waits_for_akool
+        if self._is_asking_news or not is_wanted or now < self._next_news_at:
+            return
+        self._is_asking_news = True
+        self._next_news_at = now + NEWS_SECONDS
+        is_thorough = now >= self._next_thorough_at
+        if is_thorough:
+            self._next_thorough_at = now + _THOROUGH_SECONDS
+        self._run(self._read_news, self._lanes.wants_slot, is_thorough, then=self._after_news)
 
     def _start_what_is_due(self) -> None:
         now = self._tools.clock()
-        if self._wanting_slot and now >= self._slot_look_at:
-            self._slot_look_at = now + _LONGEST_NAP_SECONDS
-            self._running.add(self._executor.submit(self._look_at_slots))
-            self._put(self._wanting_slot.popleft(), at=now)
-        while self._due and self._due[0][0] <= now and len(self._running) < 2 * THREADS:
-            _, _, walker = heapq.heappop(self._due)
-            self._running.add(self._executor.submit(self._go_on, walker))
+        while len(self._running) < THREADS:
+            walker = self._lanes.take_due(now)
+            if walker is not None:
+                self._run(self._go_on, walker, then=self._after_step)
+                continue
+            if self._long >= LONG_THREADS:
+                return
+            walker = self._lanes.take_settled() or self._lanes.take_new()
+            if walker is None:
+                return
+            self._long += 1
+            self._run(self._go_on, walker, then=self._after_long_step)
+
+    def _run(
+        self, work: Callable[..., Any], *args: object, then: Callable[[Any], Iterable[Outcome]]
+    ) -> None:
+        self._running[self._executor.submit(work, *args)] = then
 
     def _collect(self) -> Iterator[Outcome]:
         nap = self._nap()
         if not self._running:
             self._sleep(nap)
             return
-        done, self._running = wait(self._running, timeout=nap, return_when=FIRST_COMPLETED)
-        for future in done:
-            stop = future.result()
-            if stop is not None:
-                yield from stop.outcomes
-                self._after(stop)
+        for future in self._wait(list(self._running), nap):
+            yield from self._running.pop(future)(future.result())
 
     def _nap(self) -> float:
+        """How long nothing is to be done unless something that runs comes to its end."""
         now = self._tools.clock()
-        dues = [self._due[0][0]] if self._due else []
-        if self._wanting_slot:
-            dues.append(self._slot_look_at)
-        return max(0.0, min([due - now for due in dues] + [_LONGEST_NAP_SECONDS]))
+        dues = [_LONGEST_NAP_SECONDS]
+        next_at = self._lanes.next_at()
+        if next_at is not None and len(self._running) < THREADS:
+            dues.append(next_at - now)
+        if self._lanes.wants_slot and not self._is_asking_news:
+            dues.append(self._next_news_at - now)
+        return max(0.0, min(dues))
 
-    def _after(self, stop: _Stop) -> None:
-        """Parks a walker that must wait, and lets the next one try for a slot."""
-        if stop.later is None or stop.outcomes:
-            self._slot_look_at = 0.0
-        if stop.later is None:
-            return
-        if stop.later.wants_slot:
-            self._queue_for_slot(stop.walker)
-            self._slot_look_at = max(self._slot_look_at, stop.later.at)
+    def _after_long_step(self, stop: _Stop) -> Sequence[Outcome]:
+        self._long -= 1
+        return self._after_step(stop)
+
+    def _after_step(self, stop: _Stop) -> Sequence[Outcome]:
+        """Parks a walker that must wait; one that came further may have left a slot free."""
+        if stop.is_settled:
+            self._lanes.keep_settled(stop.walker)
+        elif stop.later is not None:
+            self._lanes.park(stop.walker, stop.later)
+            if stop.later.wants_slot and stop.later.at > self._tools.clock():
+                self._no_slot_before = stop.later.at
+        if stop.is_settled or stop.later is None or stop.outcomes:
+            self._look_for_slots()
+        return stop.outcomes
+
+    def _look_for_slots(self) -> None:
+        self._next_news_at = self._next_thorough_at = 0.0
+
+    def _after_news(self, news: _News) -> Sequence[Outcome]:
+        self._is_asking_news = False
+        self._mark = news.mark
+        now = self._tools.clock()
+        self._lanes.wake(news.changed, now=now)
+        if now >= self._no_slot_before:
+            self._lanes.give_slots(news.free_slots, now=now)
         else:
-            self._put(stop.walker, at=stop.later.at)
+            self._next_thorough_at = self._no_slot_before
+        for attempt in news.unwatched:
+            self._run(self._look, attempt, then=self._after_look)
+        return ()
 
-    def _queue_for_slot(self, walker: _Walker) -> None:
-        """Keeps first come, first served: whoever tried in vain keeps its place."""
-        if walker.has_tried_for_slot:
-            self._wanting_slot.appendleft(walker)
-        else:
-            walker.has_tried_for_slot = True
-            self._wanting_slot.append(walker)
+    def _after_look(self, seen: Attempt) -> Sequence[Outcome]:
+        if seen.state is not State.ACCEPTED:
+            self._look_for_slots()
+        return ()
 
-    def _look_at_slots(self) -> None:
-        """Sees whether AKOOL has finished something; a run that only requests would not notice."""
-        until = self._tools.clock() + _LONGEST_NAP_SECONDS
-        settle_due(self._tools, kind=Kind.VIDEO, limit=100, until=until)
+    # -- the threads that wait -------------------------------------------------------------
 
-    def _go_on(self, walker: _Walker) -> _Stop:
+    def _read_news(self, wants_slot: bool, is_thorough: bool) -> _News:
+        """Sees what others did; a run that only requests looks after its own videos here."""
+        tools, known = self._tools, self._mark
+        assert known is not None  # noqa: S101 - set before the first step
+        free_slots, unwatched = 0, []
+        try:
+            changed, mark = tools.ledger.changes.since(known)
+            if wants_slot and (is_thorough or mark != known):
+                free_slots = tools.ledger.attempts.free_slots(limits_now(tools))
+            if wants_slot and not free_slots and (is_thorough or not self._watches_videos):
+                unwatched = tools.ledger.attempts.due_looks(
+                    kind=Kind.VIDEO, now=tools.clock() - _UNWATCHED_SECONDS, limit=_MOST_UNWATCHED
+                )
+        except SQLAlchemyError as error:
+            logger.warning("The ledger cannot be read now: %s", type(error).__name__)
+            return _News(changed=(), mark=known, free_slots=0, unwatched=())
+        return _News(changed=changed, mark=mark, free_slots=free_slots, unwatched=unwatched)
+
+    def _look(self, attempt: Attempt) -> Attempt:
+        try:
+            return look(self._tools, attempt)
+        except SQLAlchemyError as error:
+            logger.warning("The ledger cannot be used now: %s", type(error).__name__)
+            return attempt
+
+    def _go_on(self, walker: Walker) -> _Stop:
         stop = _Stop(walker=walker)
         while walker.left:
             step = self._step(walker)
+            if step is None:
+                stop.is_settled = True
+                return stop
             if isinstance(step, Later):
                 stop.later = step
                 return stop
@@ -183,10 +302,14 @@ class Walk:
                 walker.left.clear()
         return stop
 
-    def _step(self, walker: _Walker) -> Outcome | Later:
+    def _step(self, walker: Walker) -> Outcome | Later | None:
+        """Carries a walker one step on; None when AKOOL has settled what it waits for."""
         stage = walker.left[0]
         walker.waiting_since = walker.waiting_since or self._tools.clock()
+        waits_for, walker.waits_for = walker.waits_for, None
         try:
+            if waits_for is not None:
+                return self._wait_on(walker, waits_for, stage)
             return self._stage(walker, stage)
         except Exception as error:
             logger.exception("%s of %s", stage.value, walker.row.key)
@@ -198,8 +321,23 @@ class Walk:
                 advice="Materialize it again: what was paid for is known and not paid twice.",
             )
 
-    def _stage(self, walker: _Walker, stage: Stage) -> Outcome | Later:
+    def _wait_on(self, walker: Walker, attempt: Attempt, stage: Stage) -> Outcome | Later | None:
+        """Looks at what a walker waits for, without going through its stage again."""
+        tools = self._tools
+        if walker.is_woken:
+            attempt = tools.ledger.attempts.get(attempt.id)
+        seen = wait_for(
+            tools, attempt, key=walker.row.key, stage=stage, waiting_since=walker.waiting_since
+        )
+        return None if isinstance(seen, Attempt) else seen
+
+    def _stage(self, walker: Walker, stage: Stage) -> Outcome | Later:
         tools, row = self._tools, walker.row
+        if stage is Stage.VOICE and not walker.is_checked:
+            unfit = check_before_voice(tools, row, waiting_since=walker.waiting_since)
+            if unfit is not None:
+                return unfit
+            walker.is_checked, walker.waiting_since = True, tools.clock()
         if stage is Stage.VOICE:
             return voice_stage(
                 tools,
@@ -209,5 +347,11 @@ class Walk:
                 waiting_since=walker.waiting_since,
             )
         if stage is Stage.VIDEO:
-            return video_stage(tools, row, run_id=self._run_id, run_began_at=self._began_at)
+            return video_stage(
+                tools,
+                row,
+                run_id=self._run_id,
+                run_began_at=self._began_at,
+                waiting_since=walker.waiting_since,
+            )
         return download_stage(tools, row, waiting_since=walker.waiting_since)

@@ -13,6 +13,30 @@ _DOUBT_ADVICE = (
     "`akool-dagster resolve {key}{option}` with `--{kind}-id ID`, `--not-created` or `--pay-again`."
 )
 
+_SHARED_CLONE = (
+    " Its name there is '{name}'; `akool-dagster voices` looks for it. One word settles it for "
+    "every row with this sample."
+)
+_OPTIONS = {Kind.VOICE: " --voice", Kind.CLONE: " --clone", Kind.AVATAR: " --avatar"}
+_WORDS = {Kind.CLONE: "clone of this row's voice sample", Kind.AVATAR: "upload of this avatar"}
+_VERBS = {
+    State.REFUSED: "was refused",
+    State.FAILED: "failed",
+    State.DELETED: "was deleted meanwhile",
+}
+
+
+def clone_name(sha256: str) -> str:
+    """Names the clone of a voice sample so that a person finds it on AKOOL's site.
+
+    Args:
+        sha256: Hash of the sample.
+
+    Returns:
+        The name, the same for every clone of one sample.
+    """
+    return f"akool-dagster {sha256[:12]}"
+
 
 def when(seconds: float | None) -> str | None:
     """Writes a time as ISO 8601 in UTC.
@@ -100,26 +124,27 @@ def from_attempt(attempt: Attempt, *, key: str, stage: Stage) -> Outcome:
         The outcome.
     """
     kind = attempt.kind.value
+    what = _WORDS.get(attempt.kind, kind)
+    shared = _SHARED_CLONE.format(name=clone_name(attempt.content_hash))
     if attempt.state is State.IN_DOUBT:
         return Outcome(
             key=key,
             stage=stage,
             trouble=Trouble.DOUBT,
-            text=f"It is not known whether AKOOL accepted the {kind}: {attempt.reason}",
+            text=f"It is not known whether AKOOL accepted the {what}: {attempt.reason}",
             cost=cost(attempt),
-            advice=_DOUBT_ADVICE.format(
-                kind=kind, key=key, option=" --voice" if kind == Kind.VOICE.value else ""
-            ),
+            advice=_DOUBT_ADVICE.format(kind=kind, key=key, option=_OPTIONS.get(attempt.kind, ""))
+            + (shared if attempt.kind is Kind.CLONE else ""),
             facts=attempt_facts(attempt),
         )
-    verb = {State.REFUSED: "was refused", State.FAILED: "failed"}.get(attempt.state, "expired")
+    verb = _VERBS.get(attempt.state, "expired")
     return Outcome(
         key=key,
         stage=stage,
         trouble=Trouble.LATER if attempt.try_again else Trouble.ROW,
-        text=f"The {kind} {verb}: {attempt.reason}",
+        text=f"The {what} {verb}: {attempt.reason}",
         cost=cost(attempt),
-        advice=attempt.advice or "",
+        advice=(attempt.advice or "").replace(" KEY ", f" {key} "),
         code=attempt.code,
         facts=attempt_facts(attempt),
     )

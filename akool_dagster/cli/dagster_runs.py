@@ -1,13 +1,14 @@
 """Runs the project's jobs in this process; the Dagster UI shows them like any other run."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 
-from akool_dagster.automation.row_runs import plan_row_runs
+from akool_dagster.automation.row_runs import plan_row_runs, range_tags
+from akool_dagster.batch.planning import contiguous_ranges
 from akool_dagster.definitions import build_definitions
 from akool_dagster.settings import Settings
 
@@ -83,6 +84,25 @@ class Runner:
         longest = self._settings.max_scripts_per_run
         for run in plan_row_runs(all_keys, chosen=keys, longest=longest):
             yield self._execute("generate_videos", tags=run.tags, run_config=run.run_config)
+
+    def upload_avatars(
+        self, avatar_ids: Collection[str], *, of: Sequence[str]
+    ) -> Iterator[EndedRun]:
+        """Uploads some of the user's own avatars, run by run; does not wait for AKOOL.
+
+        Args:
+            avatar_ids: Those to upload.
+            of: All that the file of avatars names, in its order; they become partitions.
+
+        Yields:
+            Each run when it is over.
+        """
+        self._instance.add_dynamic_partitions("avatars", list(of))
+        all_keys = self._instance.get_dynamic_partitions("avatars")
+        longest = self._settings.max_scripts_per_run
+        for stretch in contiguous_ranges(all_keys, chosen=avatar_ids, longest=longest):
+            tags = range_tags(first=stretch.first, last=stretch.last)
+            yield self._execute("upload_avatars", tags=tags)
 
     def write_results(self, manifests: Iterable[str]) -> Iterator[EndedRun]:
         """Writes the results of manifests.

@@ -16,6 +16,7 @@ from akool_dagster.cli.exits import Exit
 from akool_dagster.cli.workplace import PLAIN_ERRORS
 from akool_dagster.ledger import Kind, Ledger, State
 from akool_dagster.manifest import ManifestError, manifest_name
+from akool_dagster.manifest.avatars_file import AVATARS_FILE, read_avatars
 from akool_dagster.settings import Settings, load_settings
 from akool_dagster.storage import Storage, open_storage
 
@@ -99,14 +100,27 @@ def _storage(storage: Storage) -> Iterator[Finding]:
             text = f"{path.name} shares its name with another file: rename one of them."
             yield Finding(what="manifests", verdict=Verdict.NOTE, text=text)
     yield Finding(what="manifests", verdict=Verdict.GOOD, text=f"{len(files)} files.")
+    yield _avatars_file(storage)
+
+
+def _avatars_file(storage: Storage) -> Finding:
+    path = storage.path(AVATARS_FILE)
+    if not path.exists():
+        return Finding(what="own avatars", verdict=Verdict.GOOD, text=f"no {AVATARS_FILE}.")
+    try:
+        count = len(read_avatars(path).avatars)
+    except ManifestError as error:
+        return Finding(
+            what="own avatars", verdict=Verdict.BAD, text=str(error), exit_code=Exit.BAD_INPUT
+        )
+    return Finding(what="own avatars", verdict=Verdict.GOOD, text=f"{count} in {AVATARS_FILE}.")
 
 
 def _ledger(settings: Settings) -> Iterator[Finding]:
     with Ledger.open(settings.ledger_url, service=settings.service) as ledger:
         ledger.attempts.doubt_the_abandoned()
         doubts = sum(
-            len(ledger.attempts.in_states(kind=kind, states=[State.IN_DOUBT]))
-            for kind in (Kind.VOICE, Kind.VIDEO)
+            len(ledger.attempts.in_states(kind=kind, states=[State.IN_DOUBT])) for kind in Kind
         )
         stop = ledger.account.open_stop()
         learned = ledger.attempts.learned_limit()

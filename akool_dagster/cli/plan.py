@@ -1,117 +1,141 @@
-"""``akool-dagster plan``: what would be asked for."""
+"""``akool-dagster plan``: what would be asked for, and what it would cost."""
 
+import contextlib
 import json
+import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 
-from akool_dagster.batch.prices import PriceBook, speech_seconds
-from akool_dagster.batch.row_status import RowStatus, Standing, row_statuses
+from akool_dagster.batch.preview import Change, Preview, preview
+from akool_dagster.batch.prices import PriceBook
+from akool_dagster.batch.row_status import row_statuses
+from akool_dagster.cli.catalog_report import CatalogReport, age_in_words, catalog_report
+from akool_dagster.cli.dagster_home import use_dagster_home
 from akool_dagster.cli.exits import Exit, stop
 from akool_dagster.cli.tables import stop_in_words, stop_json
 from akool_dagster.cli.workplace import checked_manifest, opened_ledger
-from akool_dagster.manifest import ManifestError
-from akool_dagster.settings import load_settings
-from akool_dagster.storage import open_storage
+from akool_dagster.ledger import Ledger
+from akool_dagster.manifest import Manifest, ManifestError, read_scripts
+from akool_dagster.settings import Settings, load_settings
+from akool_dagster.storage import Storage, open_storage
 
+_PROBLEMS_SHOWN = 20
 _REPAIRS_SHOWN = 20
-_UNDER_WAY = frozenset(
-    {
-        Standing.NOT_REQUESTED,
-        Standing.VOICE_PENDING,
-        Standing.VOICE_READY,
-        Standing.REQUESTED,
-        Standing.FINISHED,
-    }
-)
-_FAILED = frozenset({Standing.REFUSED, Standing.FAILED, Standing.EXPIRED})
-_COUNTS = {
-    "new": "never asked for",
-    "changed": "their script, voice or avatar is another than before",
-    "done": "their videos are there",
-    "under_way": "begun and not finished: a run goes on with them",
-    "failed": "AKOOL refused or failed them: left alone, except by akool-dagster run --failed",
-    "in_doubt": "may have been charged: see akool-dagster status, then akool-dagster resolve",
+_REMOVED_SHOWN = 5
+_WIDTH = 80
+_MEANINGS = {
+    Change.NEW: ("new", "never asked for"),
+    Change.CHANGED_VOICE: ("new voice", "text or voice changed: voice and video again"),
+    Change.CHANGED_VIDEO: ("new video", "avatar or layout changed: the voice is kept"),
+    Change.UNDER_WAY: ("under way", "begun and not finished: a run goes on with them"),
+    Change.FAILED: ("failed", "AKOOL refused or failed them"),
+    Change.IN_DOUBT: ("in doubt", "may have been charged"),
+    Change.DONE: ("done", "unchanged, and their videos are there"),
 }
 
 
 @click.command()
 @click.argument("manifest")
+@click.option(
+    "--refresh", is_flag=True, help="Read AKOOL's lists of avatars and voices first; no cost."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def plan(manifest: str, as_json: bool) -> None:
-    """Validate MANIFEST and say what is new, changed and done; spends nothing.
+def plan(manifest: str, refresh: bool, as_json: bool) -> None:
+    """Validate MANIFEST; say what is new, changed and done, and its price; spends nothing.
 
     MANIFEST is the name of a manifest in the data root, or the path of a CSV or Parquet file.
+
+    Voices and avatars are looked up in the lists of AKOOL's that were saved last: by --refresh, by
+    the schedule catalog_refresh, or by a run, which asks AKOOL anew before it fails a script.
+
+    Exit code 0: valid; 1: valid, and by these lists some scripts would fail, before anything is
+    spent on them; 2: invalid.
     """
     settings = load_settings()
+    storage = open_storage(settings.data)
+    if refresh:
+        _refresh(settings)
     try:
-        checked = checked_manifest(open_storage(settings.data), manifest, settings)
+        checked = checked_manifest(storage, manifest, settings)
     except ManifestError as error:
         if as_json:
             click.echo(json.dumps(_invalid(error), indent=2))
         stop(f"{error}\n\nNothing was asked for and nothing was spent.", Exit.BAD_INPUT)
     with opened_ledger(settings) as ledger:
-        statuses = row_statuses(ledger, checked.rows())
         prices = PriceBook.from_ledger(ledger)
+        statuses = row_statuses(ledger, checked.rows())
+        catalogs = catalog_report(ledger, storage, settings, manifest=checked, statuses=statuses)
+        seen = preview(
+            statuses,
+            prices,
+            clones_apart=settings.voice_api == "v4",
+            known_keys=_known_keys(ledger, storage, checked.name),
+        )
         stopped = ledger.account.open_stop()
-    counts = summarize(statuses, prices)
     repairs = [str(repair) for repair in checked.repairs]
+    code = Exit.SOME_FAILED if catalogs.problems else Exit.DONE
     if as_json:
         summary = {
             "manifest": checked.name,
             "valid": True,
-            **counts,
+            **_as_json(seen),
+            "languages": _languages(checked),
+            **catalogs.as_json(),
             "estimate_rests_on": prices.basis,
             "repairs": repairs,
             "account_stop": stop_json(stopped),
         }
         click.echo(json.dumps(summary, indent=2))
-    else:
-        lines = [
-            *_count_lines(checked.name, counts),
-            _request_line(counts, basis=prices.basis),
-            *([stop_in_words(stopped)] if stopped is not None else []),
-            *_repair_lines(repairs),
-        ]
-        click.echo("\n".join(lines))
-
-
-def summarize(statuses: Sequence[RowStatus], prices: PriceBook) -> dict[str, int]:
-    """Counts the rows by what would happen to them.
-
-    Args:
-        statuses: The rows.
-        prices: What AKOOL takes, as far as known.
-
-    Returns:
-        Counts and estimates by name. ``to_request`` are the rows that a run, the schedule or
-        the sensor would ask for; the estimates are for these. ``own_audio`` are those of them
-        that bring an audio file, whose length nobody knows yet.
-    """
-    chosen = [status for status in statuses if status.may_be_asked_again]
-    unspoken = [status for status in chosen if status.standing is not Standing.VOICE_READY]
-    seconds = [
-        speech_seconds(status.row.script or "", rate_percent=status.row.rate_percent)
-        for status in chosen
+        raise SystemExit(int(code))
+    lines = [
+        _headline(checked),
+        *_group_lines(seen),
+        *_removed_lines(seen.removed),
+        *_wrapped(_shared_in_words(seen)),
+        *(_catalog_lines(catalogs, word=manifest) if seen.to_request else ()),
+        *_wrapped(_left_in_words(seen, name=checked.name)),
+        *_wrapped(_request_in_words(seen, basis=prices.basis)),
+        *([stop_in_words(stopped)] if stopped is not None else []),
+        *_repair_lines(repairs),
     ]
-    price = sum(prices.avatar_video(length) for length in seconds) + sum(
-        prices.speech(status.row.script or "", rate_percent=status.row.rate_percent)
-        for status in unspoken
-    )
-    return {
-        "rows": len(statuses),
-        "new": sum(s.standing is Standing.NEW and not s.is_changed for s in statuses),
-        "changed": sum(s.standing is Standing.NEW and s.is_changed for s in statuses),
-        "done": sum(s.standing is Standing.SAVED for s in statuses),
-        "under_way": sum(s.standing in _UNDER_WAY for s in statuses),
-        "failed": sum(s.standing in _FAILED for s in statuses),
-        "in_doubt": sum(s.standing is Standing.IN_DOUBT for s in statuses),
-        "to_request": len(chosen),
-        "own_audio": sum(status.row.voice_url is not None for status in chosen),
-        "estimated_seconds": round(sum(seconds)),
-        "estimated_credits": round(price),
-    }
+    click.echo("\n".join(lines))
+    raise SystemExit(int(code))
+
+
+def _refresh(settings: Settings) -> None:
+    """Reads AKOOL's lists through Dagster, as the schedule does."""
+    if not settings.has_credential:
+        stop(
+            "No AKOOL credential is set: set AKOOL_API_KEY, or leave --refresh out. Nothing was "
+            "asked for.",
+            Exit.ACCOUNT_STOPPED,
+        )
+    use_dagster_home(settings)
+    # Dagster takes a second to import, and a plan mostly does without.
+    from akool_dagster.cli.dagster_runs import Runner
+
+    with contextlib.closing(Runner(settings)) as runner:
+        ended = runner.refresh_catalogs()
+    if not ended.success:
+        stop(ended.message, Exit.SOME_FAILED)
+
+
+def _known_keys(ledger: Ledger, storage: Storage, manifest: str) -> set[str]:
+    """The rows that the manifest had before: of the last validation, and of the ledger."""
+    keys = ledger.deliveries.keys_of(manifest)
+    path = storage.scripts_path(manifest)
+    try:
+        return keys | set(read_scripts(path).keys) if path.exists() else keys
+    except ManifestError:  # the copy is damaged; the next validation writes it anew
+        return keys
+
+
+def _languages(manifest: Manifest) -> dict[str, int]:
+    """How many scripts there are in each language that the rows name."""
+    return dict(Counter(manifest.table["language"].dropna().tolist()))
 
 
 def _invalid(error: ManifestError) -> dict[str, object]:
@@ -122,29 +146,147 @@ def _invalid(error: ManifestError) -> dict[str, object]:
     }
 
 
-def _count_lines(name: str, counts: dict[str, int]) -> list[str]:
+def _as_json(seen: Preview) -> dict[str, object]:
+    counts = {change.value: group.rows for change, group in seen.groups.items()}
+    return {
+        "rows": seen.rows,
+        **counts,
+        "changed": counts["changed_voice"] + counts["changed_video"],
+        "removed": list(seen.removed),
+        "to_request": seen.to_request,
+        "own_audio": seen.own_audio,
+        "estimated_seconds": round(seen.seconds),
+        "estimated_credits": round(seen.credits, 2),
+        "groups": {
+            change.value: {
+                "rows": group.rows,
+                "to_request": group.to_request,
+                "estimated_credits": round(group.credits, 2),
+                "credits_left": round(group.credits_left, 2),
+            }
+            for change, group in seen.groups.items()
+        },
+        "shared": {
+            "videos": seen.shares_video,
+            "voices": seen.shares_voice,
+            "credits_saved": round(seen.credits_shared, 2),
+        },
+    }
+
+
+def _headline(manifest: Manifest) -> str:
+    rows = manifest.table.index.nunique()
+    text = f"{manifest.name}: valid, {_scripts(len(manifest))}"
+    if rows == len(manifest):
+        return text
+    languages = ", ".join(f"{code} {count:,}" for code, count in _languages(manifest).items())
+    return f"{text} of {rows:,} row{'' if rows == 1 else 's'} ({languages})"
+
+
+def _group_lines(seen: Preview) -> list[str]:
+    lines = [f"  {'':<10}{'scripts':>9}{'credits':>10}"]
+    for change, (name, meaning) in _MEANINGS.items():
+        group = seen.groups[change]
+        if group.rows:
+            price = f"{group.credits:,.0f}" if group.to_request else "-"
+            lines.append(f"  {name:<10}{group.rows:>9,}{price:>10}  {meaning}")
+    return lines
+
+
+def _removed_lines(removed: Sequence[str]) -> list[str]:
+    if not removed:
+        return []
+    names = [key.partition(".")[2] for key in removed[:_REMOVED_SHOWN]]
+    more = f" and {len(removed) - len(names):,} more" if len(removed) > len(names) else ""
+    line = f"  {'removed':<10}{len(removed):>9,}{'-':>10}  "
     return [
-        f"{name}: valid, {_scripts(counts['rows'])}",
-        *(
-            f"  {count.replace('_', ' '):<10}{counts[count]:>7}  {meaning}"
-            for count, meaning in _COUNTS.items()
-            if counts[count]
-        ),
+        f"{line}no longer in the file; nothing of theirs is deleted",
+        *_wrapped(f"({', '.join(names)}{more})", indent=len(line)),
     ]
 
 
-def _request_line(counts: dict[str, int], *, basis: str) -> str:
-    if not counts["to_request"]:
+def _shared_in_words(seen: Preview) -> str:
+    shares = [
+        f"{_scripts(count)} with another script's {what}"
+        for count, what in ((seen.shares_video, "video"), (seen.shares_voice, "voice"))
+        if count
+    ]
+    if not shares:
+        return ""
+    return f"Shared: {', '.join(shares)}; {seen.credits_shared:,.0f} credits saved."
+
+
+def _catalog_lines(report: CatalogReport, *, word: str) -> list[str]:
+    problems = report.told_together()
+    lines = _wrapped(_catalogs_in_words(report, word=word))
+    for where, problem in problems[:_PROBLEMS_SHOWN]:
+        lines += _wrapped(f"{where}: {problem.problem}", indent=2)
+        lines += _wrapped(f"fix: {problem.fix}", indent=6)
+    if len(problems) > _PROBLEMS_SHOWN:
+        lines.append(f"  ... and {len(problems) - _PROBLEMS_SHOWN:,} more")
+    return lines
+
+
+def _catalogs_in_words(report: CatalogReport, *, word: str) -> str:
+    ages = {"avatars": report.avatars_at, "voices": report.voices_at}
+    saved = [f"{what} {age_in_words(at)}" for what, at in ages.items() if at is not None]
+    absent = [what for what, at in ages.items() if at is None]
+    sentences = []
+    if saved:
+        found = f"{_scripts(report.scripts)} would fail, before anything is spent on them:"
+        sentences.append(
+            f"By AKOOL's saved lists ({', '.join(saved)}), "
+            f"{found if report.problems else 'all that is asked for exists.'}"
+        )
+    if absent:
+        sentences.insert(
+            0,
+            f"Not looked up: {' and '.join(absent)}, of which no list of AKOOL's is saved. "
+            f"akool-dagster plan {word} --refresh reads them, at no cost; a run does so by itself.",
+        )
+    return " ".join(sentences)
+
+
+def _left_in_words(seen: Preview, *, name: str) -> str:
+    failed, doubt = seen.groups[Change.FAILED], seen.groups[Change.IN_DOUBT]
+    left = failed.rows - failed.to_request
+    sentences = []
+    if left:
+        sentences.append(
+            f"Failed scripts that are left alone: {left:,}. Asking for them once more, with "
+            f"akool-dagster run {name} --failed, costs about {failed.credits_left:,.0f} credits."
+        )
+    if doubt.rows:
+        sentences.append(
+            f"What is in doubt may have cost {doubt.credits_left:,.0f} credits: see akool-dagster "
+            f"status {name}, then akool-dagster resolve."
+        )
+    return " ".join(sentences)
+
+
+def _request_in_words(seen: Preview, *, basis: str) -> str:
+    if not seen.to_request:
         return "A run would ask for nothing and spend nothing."
     own = (
-        f", not counting the {_scripts(counts['own_audio'])} with audio of their own"
-        if counts["own_audio"]
+        f", not counting the {_scripts(seen.own_audio)} with audio of their own"
+        if seen.own_audio
         else ""
     )
     return (
-        f"A run would ask for {_scripts(counts['to_request'])}: about "
-        f"{counts['estimated_seconds']:,} seconds of video{own}, about "
-        f"{counts['estimated_credits']:,} credits ({basis})."
+        f"A run would ask for {_scripts(seen.to_request)}: about {seen.seconds:,.0f} seconds of "
+        f"video{own}, about {seen.credits:,.0f} credits ({basis})."
+    )
+
+
+def _wrapped(text: str, *, indent: int = 0) -> list[str]:
+    space = " " * indent
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=space,
+        subsequent_indent=space,
+        break_on_hyphens=False,
+        break_long_words=False,
     )
 
 

@@ -11,7 +11,7 @@ from akool_dagster.cli.exits import stop
 from akool_dagster.cli.workplace import local_folder
 from akool_dagster.emulator import EmulatorConfig, RunningEmulator, serve
 from akool_dagster.settings import Settings
-from akool_dagster.storage import Storage
+from akool_dagster.storage import TEXTS_SUFFIXES, Storage
 
 PORT = 8790
 """The samples' links name this port."""
@@ -76,12 +76,12 @@ def bring_samples(storage: Storage) -> list[str]:
         The names of the sample manifests.
     """
     samples = _samples_folder()
-    there = {path.name for path in storage.manifests()}
     files = sorted(path for path in samples.iterdir() if path.suffix in (".csv", ".parquet"))
     for file in files:
-        if file.name not in there:
-            storage.install_bytes(storage.root / "manifests" / file.name, file.read_bytes())
-    return [file.stem for file in files]
+        target = storage.root / "manifests" / file.name
+        if not target.exists():
+            storage.install_bytes(target, file.read_bytes())
+    return [file.stem for file in files if not file.name.endswith(TEXTS_SUFFIXES)]
 
 
 def _samples_folder() -> Path:

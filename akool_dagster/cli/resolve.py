@@ -51,8 +51,12 @@ class _Age(click.ParamType):
 )
 @click.option("--yes", is_flag=True, help="With --all: do not ask back.")
 @click.option("--voice", is_flag=True, help="It is about the voice, not the video.")
+@click.option("--clone", is_flag=True, help="It is about the clone of the row's voice sample.")
+@click.option("--avatar", is_flag=True, help="KEY is an avatar_id: it is about its upload.")
 @click.option("--video-id", metavar="ID", help="AKOOL took the video: this is its _id.")
 @click.option("--voice-id", metavar="ID", help="AKOOL took the voice: this is its _id.")
+@click.option("--clone-id", metavar="ID", help="AKOOL took the clone: this is its _id.")
+@click.option("--avatar-id", metavar="ID", help="AKOOL took the upload: this is its _id.")
 @click.option("--not-created", is_flag=True, help="AKOOL did not take it: nothing was charged.")
 @click.option("--pay-again", is_flag=True, help="Allow a new request; it may be charged again.")
 def resolve(
@@ -61,45 +65,78 @@ def resolve(
     older_than: float,
     yes: bool,
     voice: bool,
+    clone: bool,
+    avatar: bool,
     video_id: str | None,
     voice_id: str | None,
+    clone_id: str | None,
+    avatar_id: str | None,
     not_created: bool,
     pay_again: bool,
 ) -> None:
     """Settle the request of each script KEY (manifest.script_id), and record who said so.
 
     Sends nothing by itself. Either all the keys are settled or, when one of them cannot be, none.
-    With --all, voices and videos in doubt are settled alike, or voices only with --voice.
+    With --all, all kinds of requests in doubt are settled alike, or only those that --voice,
+    --clone or --avatar names. A clone is settled for every script with the same voice sample.
     """
-    if sum([video_id is not None, voice_id is not None, not_created, pay_again]) != 1:
-        stop("Say exactly one of --video-id, --voice-id, --not-created and --pay-again.")
-    if voice and video_id is not None:
-        stop("--voice is about the voice and --video-id about the video: say --voice-id ID.")
+    ids = {
+        Kind.VIDEO: video_id,
+        Kind.VOICE: voice_id,
+        Kind.CLONE: clone_id,
+        Kind.AVATAR: avatar_id,
+    }
+    ids = {kind: akool_id for kind, akool_id in ids.items() if akool_id is not None}
+    if len(ids) + not_created + pay_again != 1:
+        stop(
+            "Say exactly one of --video-id, --voice-id, --clone-id, --avatar-id, --not-created and "
+            "--pay-again."
+        )
+    flags = {Kind.VOICE: voice, Kind.CLONE: clone, Kind.AVATAR: avatar}
+    kind = _kind([*(kind for kind, is_said in flags.items() if is_said), *ids])
     if not keys and not every:
         stop("Name the KEYs (manifest.script_id) to settle, or say --all. Nothing was changed.")
-    akool_id = video_id if video_id is not None else voice_id
+    akool_id = next(iter(ids.values()), None)
     _check_id(akool_id, keys, every=every)
     word: Word = "pay again" if pay_again else "not created" if not_created else "taken"
-    kind = Kind.VOICE if voice or voice_id is not None else Kind.VIDEO
     settings = load_settings()
-    person = f"person:{_user()}"
+    person = f"person:{person_name()}"
     with opened_ledger(settings, actor=person) as ledger:
         if every:
-            chosen = _doubts(ledger, keys, voices_only=voice, older_than=older_than)
+            chosen = _doubts(ledger, keys, kind=kind, older_than=older_than)
             _ask_back(chosen, word, older_than=older_than, yes=yes)
         else:
-            chosen = _named(ledger, open_storage(settings.data), keys, kind)
+            chosen = _named(ledger, open_storage(settings.data), keys, kind or Kind.VIDEO)
         for key, attempt in chosen:
             _check_state(key, attempt, word)
         if akool_id is not None:
-            _check_unused(ledger, kind, akool_id)
+            _check_unused(ledger, kind or Kind.VIDEO, akool_id)
         for key, attempt in chosen:
             _settle(ledger, attempt, word, akool_id=akool_id or "", person=person)
             click.echo(f"{key}: {attempt.kind.value} attempt {attempt.number} {_SAID[word]}")
-    manifests = dict.fromkeys(key.partition(".")[0] for key, _ in chosen)
-    if manifests:
-        commands = " and ".join(f"akool-dagster run {name}" for name in manifests)
-        click.echo(f"To go on now: {commands}")
+    _say_how_to_go_on(chosen)
+
+
+def _say_how_to_go_on(chosen: Sequence[tuple[str, Attempt]]) -> None:
+    manifests = dict.fromkeys(
+        key.partition(".")[0] for key, attempt in chosen if attempt.kind is not Kind.AVATAR
+    )
+    ways = [f"akool-dagster run {name}" for name in manifests]
+    if any(attempt.kind is Kind.AVATAR for _, attempt in chosen):
+        ways.append("akool-dagster avatars --upload")
+    if ways:
+        click.echo(f"To go on now: {' and '.join(ways)}")
+
+
+def _kind(named: Sequence[Kind]) -> Kind | None:
+    """Tells which kind of request the options name, None where they name none."""
+    if len(set(named)) > 1:
+        stop(
+            "The options name requests of different kinds: say --voice-id ID for a voice, "
+            "--clone-id ID for a clone, --avatar-id ID for an avatar, --video-id ID for a video; "
+            "--voice, --clone and --avatar go with what has no id. Nothing was changed."
+        )
+    return named[0] if named else None
 
 
 def _named(
@@ -109,14 +146,14 @@ def _named(
 
 
 def _doubts(
-    ledger: Ledger, manifests: Sequence[str], *, voices_only: bool, older_than: float
+    ledger: Ledger, manifests: Sequence[str], *, kind: Kind | None, older_than: float
 ) -> list[tuple[str, Attempt]]:
     """Finds each attempt in doubt once, with the first script that needs it."""
     ledger.attempts.doubt_the_abandoned()
     latest = time.time() - older_than
     found: dict[int, tuple[str, Attempt]] = {}
-    for kind in (Kind.VOICE,) if voices_only else Kind:
-        for concern in open_doubts(ledger, kind=kind):
+    for each in Kind if kind is None else (kind,):
+        for concern in open_doubts(ledger, kind=each):
             is_wanted = not manifests or concern.key.partition(".")[0] in manifests
             if is_wanted and (concern.attempt.sending_at or 0.0) <= latest:
                 found.setdefault(concern.attempt.id, (concern.key, concern.attempt))
@@ -196,12 +233,33 @@ def _check_state(key: str, attempt: Attempt, word: Word) -> None:
 
 
 def _attempt(ledger: Ledger, storage: Storage, key: str, kind: Kind) -> Attempt:
+    if kind is Kind.AVATAR:
+        return _upload(ledger, key)
     row = _row(storage, key)
-    content_hash = row.voice_hash if kind is Kind.VOICE else row.video_hash
-    attempt = ledger.attempts.latest(kind=kind, content_hash=content_hash)
+    attempt = ledger.attempts.latest(kind=kind, content_hash=_content(ledger, row, kind))
     if attempt is None:
         stop(f"No {kind.value} of {key} was ever asked for. Nothing was changed.")
     return attempt
+
+
+def _upload(ledger: Ledger, avatar_id: str) -> Attempt:
+    asked = ledger.deliveries.of_key(kind=Kind.AVATAR, script_key=avatar_id)
+    uploads = ledger.attempts.latest_of(
+        kind=Kind.AVATAR, content_hashes=[line.content_hash for line in asked]
+    )
+    if not uploads:
+        stop(f"No upload of the avatar {avatar_id} was ever asked for. Nothing was changed.")
+    return max(uploads.values(), key=lambda attempt: attempt.id)
+
+
+def _content(ledger: Ledger, row: ScriptRow, kind: Kind) -> str:
+    if kind is not Kind.CLONE:
+        return row.voice_hash if kind is Kind.VOICE else row.video_hash
+    url = row.voice_sample_url
+    sample = None if url is None else ledger.samples.behind([url]).get(url)
+    if sample is None:
+        stop(f"No clone for {row.key} was ever asked for. Nothing was changed.")
+    return sample.sha256
 
 
 def _row(storage: Storage, key: str) -> ScriptRow:
@@ -220,8 +278,12 @@ def _row(storage: Storage, key: str) -> ScriptRow:
         )
 
 
-def _user() -> str:
-    """Names the person; a container may run under a number without a name."""
+def person_name() -> str:
+    """Names the person at the terminal; a container may run under a number without a name.
+
+    Returns:
+        A name for the ledger's history.
+    """
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -88,7 +88,7 @@ def akool_code(row: RowStatus) -> int | None:
     Returns:
         The code, None when AKOOL gave none or nothing is wrong.
     """
-    ended = row.video or row.voice
+    ended = row.deciding
     return ended.code if ended is not None and row.standing in _WITH_CODE else None
 
 

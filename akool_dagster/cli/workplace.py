@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from upath import UPath
@@ -14,6 +15,8 @@ from akool_dagster.manifest import (
     MANIFEST_SUFFIXES,
     Manifest,
     ManifestError,
+    VoiceFiles,
+    find_texts,
     read_manifest,
 )
 from akool_dagster.settings import Settings, SettingsError
@@ -75,29 +78,48 @@ def checked_manifest(storage: Storage, word: str, settings: Settings) -> Manifes
     Raises:
         ManifestError: It has errors; names all of them.
     """
-    return read_manifest(_find(storage, word), voice_api=settings.voice_api)
+    voices = VoiceFiles(mapping=storage.voice_map_path(), catalog=storage.catalog_path("voices"))
+    return read_manifest(_find(storage, word), voice_api=settings.voice_api, voices=voices)
 
 
 def bring_in(storage: Storage, manifest: Manifest) -> None:
-    """Copies a manifest from elsewhere into the folder where Dagster finds it.
+    """Copies a manifest from elsewhere into the folder where Dagster finds it, with its texts.
 
     Args:
         storage: The data root.
         manifest: The validated manifest. Ends the command when another file is in its place.
     """
     there = next((path for path in storage.manifests() if path.stem == manifest.name), None)
+    folder = storage.root / "manifests"
     source = manifest.path
-    target = storage.root / "manifests" / source.name
+    if there is not None and hashlib.sha256(there.read_bytes()).hexdigest() != manifest.sha256:
+        _stop_at(there, f"has the name of {source} and another content")
+    ours, theirs = find_texts(source), find_texts(folder / source.name)
+    if theirs is not None and ours is None:
+        _stop_at(theirs, f"would be taken for the texts of {source}, which has none beside it")
+    if theirs is not None and ours is not None and not _is_same(ours, theirs):
+        _stop_at(theirs, f"has the name of {ours} and another content")
+    # The texts go first: the sensor may look at any moment.
+    if ours is not None and theirs is None:
+        _copy(storage, ours, folder / ours.name)
     if there is None:
-        storage.install_bytes(target, source.read_bytes())
-        click.echo(f"Copied {source} to {target}.", err=True)
-        return
-    if hashlib.sha256(there.read_bytes()).hexdigest() != manifest.sha256:
-        stop(
-            f"{there} has the name of {source} and another content. If yours is the new version, "
-            "put it in that place; if it is another batch, rename it. Nothing was asked for and "
-            "nothing was spent."
-        )
+        _copy(storage, source, folder / source.name)
+
+
+def _copy(storage: Storage, source: UPath | Path, target: UPath) -> None:
+    storage.install_bytes(target, source.read_bytes())
+    click.echo(f"Copied {source} to {target}.", err=True)
+
+
+def _is_same(one: UPath | Path, other: UPath | Path) -> bool:
+    return one.suffix == other.suffix and one.read_bytes() == other.read_bytes()
+
+
+def _stop_at(path: UPath | Path, what: str) -> NoReturn:
+    stop(
+        f"{path} {what}. If yours is the new version, put it in that place; if it is another "
+        "batch, rename it. Nothing was asked for and nothing was spent."
+    )
 
 
 def _find(storage: Storage, word: str) -> UPath | Path:

@@ -12,10 +12,13 @@ from types import TracebackType
 from akool_dagster.ledger.account import Account
 from akool_dagster.ledger.attempts import Attempts, Hold, Limits
 from akool_dagster.ledger.callbacks import Callbacks, Effect, News, Receipt
+from akool_dagster.ledger.changes import Changes, Mark
 from akool_dagster.ledger.database import Database, LedgerError, open_engine, process_name
 from akool_dagster.ledger.deliveries import Deliveries, RunFailure, Waiting
 from akool_dagster.ledger.records import AccountStop, Attempt, Delivery, Event
+from akool_dagster.ledger.render_times import RenderTime, RenderTimes
 from akool_dagster.ledger.run_signs import SIGN_SECONDS, RunSigns
+from akool_dagster.ledger.samples import KnownSample, Samples
 from akool_dagster.ledger.spending import Rate, Spend, Spending
 from akool_dagster.ledger.states import Kind, State
 
@@ -26,20 +29,26 @@ __all__ = [
     "Attempt",
     "Attempts",
     "Callbacks",
+    "Changes",
     "Deliveries",
     "Delivery",
     "Effect",
     "Event",
     "Hold",
     "Kind",
+    "KnownSample",
     "Ledger",
     "LedgerError",
     "Limits",
+    "Mark",
     "News",
     "Rate",
     "Receipt",
+    "RenderTime",
+    "RenderTimes",
     "RunFailure",
     "RunSigns",
+    "Samples",
     "Spend",
     "Spending",
     "State",
@@ -57,9 +66,12 @@ class Ledger:
     Attributes:
         attempts: The paid creates.
         callbacks: What AKOOL told unasked.
+        changes: What has happened since somebody last looked.
         deliveries: The rows' files.
         account: Whether the account may be used.
+        render_times: How long AKOOL works on its jobs.
         run_signs: Which runs are at work.
+        samples: The files behind links to voice samples.
         spending: What was reserved and spent.
     """
 
@@ -67,9 +79,12 @@ class Ledger:
         self._database = database
         self.attempts = Attempts(database)
         self.callbacks = Callbacks(database)
+        self.changes = Changes(database)
         self.deliveries = Deliveries(database)
         self.account = Account(database)
+        self.render_times = RenderTimes(database)
         self.run_signs = RunSigns(database)
+        self.samples = Samples(database)
         self.spending = Spending(database)
 
     @classmethod

@@ -22,7 +22,7 @@ SENDING_LIMIT_SECONDS = 600.0
 """A create is over long before this; one that still says "sending" lost its process."""
 
 DOUBT_HOLDS_SLOT_SECONDS = 3600.0
-"""How long a create in doubt may still be rendering, and so holds its slot."""
+"""How long a create in doubt may still be rendering, and so holds its slot, by default."""
 
 _CHUNK = 500  # values in one IN (...): below SQLite's oldest limit
 
@@ -45,10 +45,12 @@ class Limits:
     Attributes:
         max_in_flight: Videos that may be at AKOOL at once.
         max_credits: Credits reserved or spent in one UTC day, None for no cap.
+        doubt_seconds: How long a create in doubt may still be rendering, and so holds its slot.
     """
 
     max_in_flight: int
     max_credits: float | None = None
+    doubt_seconds: float = DOUBT_HOLDS_SLOT_SECONDS
 
 
 class Attempts:
@@ -242,7 +244,7 @@ class Attempts:
             # What was set aside on an earlier day, and never sent, would be spent today.
             if attempt.state not in (State.PLANNED, State.RESERVED):
                 return Hold.TAKEN
-            if attempt.kind is Kind.VIDEO and not self._has_slot(connection, limits):
+            if attempt.kind is Kind.VIDEO and not self._free_slots(connection, limits):
                 return Hold.NO_SLOT
             if (
                 limits.max_credits is not None
@@ -350,13 +352,41 @@ class Attempts:
             settled_at=now,
         )
 
-    def refuse_for_now(self, attempt_id: int, *, code: int, reason: str) -> Attempt:
+    def excuse(self, attempt_id: int, *, reason: str) -> Attempt:
+        """Writes down that a refusal was not the content's fault, so that asking again may help.
+
+        Args:
+            attempt_id: The refused attempt; of any other one nothing is changed.
+            reason: Whose fault it was.
+
+        Returns:
+            The attempt as it is now.
+        """
+        with self._db.writing() as connection:
+            attempt = self._get(connection, attempt_id)
+            if attempt.state is not State.REFUSED or attempt.try_again:
+                return attempt
+            connection.execute(
+                attempts.update().where(attempts.c.id == attempt_id).values(try_again=True)
+            )
+            self._write_history(connection, attempt_id, attempt.state, attempt.state, reason)
+            return self._get(connection, attempt_id)
+
+    def refuse_for_now(
+        self,
+        attempt_id: int,
+        *,
+        code: int,
+        reason: str,
+        doubt_seconds: float = DOUBT_HOLDS_SLOT_SECONDS,
+    ) -> Attempt:
         """Writes down that AKOOL calls creates too frequent; lowers the learned limit for videos.
 
         Args:
             attempt_id: The attempt.
             code: AKOOL's code.
             reason: AKOOL's words.
+            doubt_seconds: As in the ``Limits`` that it was reserved with.
 
         Returns:
             The attempt as it is now.
@@ -367,7 +397,7 @@ class Attempts:
             if attempt.state is not State.SENDING:
                 return attempt
             if attempt.kind is Kind.VIDEO:
-                others = self._in_flight(connection) - 1
+                others = self._in_flight(connection, doubt_seconds=doubt_seconds) - 1
                 lower_limit(connection, service=self._db.service, in_work=others, now=now)
             return self._move(
                 connection,
@@ -380,6 +410,18 @@ class Attempts:
                 answered_at=now,
                 settled_at=now,
             )
+
+    def free_slots(self, limits: Limits) -> int:
+        """Counts the videos that may be sent now.
+
+        Args:
+            limits: What may not be passed.
+
+        Returns:
+            Slots at AKOOL that nothing holds.
+        """
+        with self._db.reading() as connection:
+            return self._free_slots(connection, limits)
 
     def learned_limit(self) -> float | None:
         """Tells how many videos AKOOL seems to take at once.
@@ -443,6 +485,7 @@ class Attempts:
             "was_due_at": attempt.next_look_at,
             "had_looks": attempt.looks,
             "due_at": next_look_at,
+            "looked_at": self._db.clock(),
         }
         with self._db.writing() as connection:
             return connection.execute(statements.CLAIM_LOOK, claim).rowcount == 1
@@ -451,21 +494,23 @@ class Attempts:
         self,
         attempt_id: int,
         *,
-        url: str,
-        url_expires_at: float,
+        url: str | None,
+        url_expires_at: float | None,
         spent_credits: float | None,
         media_seconds: float | None,
         answer: Mapping[str, Any],
+        unfinished_at: float | None = None,
     ) -> Attempt:
         """Writes down AKOOL's link to the finished file.
 
         Args:
             attempt_id: The attempt.
-            url: The link.
-            url_expires_at: When it dies.
+            url: The link; None only for what is no file of AKOOL's.
+            url_expires_at: When it dies, None for never.
             spent_credits: What AKOOL says it took.
             media_seconds: Length, when AKOOL tells it.
             answer: AKOOL's ``data``.
+            unfinished_at: When AKOOL was last asked before and had not finished, if it was.
 
         Returns:
             The attempt as it is now.
@@ -476,6 +521,7 @@ class Attempts:
             "spent_credits": spent_credits,
             "answer": _json(answer),
             "settled_at": self._db.clock(),
+            "unfinished_at": unfinished_at,
         }
         if media_seconds is not None:
             values["media_seconds"] = media_seconds
@@ -557,6 +603,19 @@ class Attempts:
         """
         return self._settle(attempt_id, State.EXPIRED, detail=reason, reason=reason, advice=advice)
 
+    def delete(self, attempt_id: int, *, reason: str, advice: str | None) -> Attempt:
+        """Writes down that what was made is no longer at AKOOL; the history tells who says so.
+
+        Args:
+            attempt_id: The attempt.
+            reason: Who deleted it, as far as known.
+            advice: What a person can do.
+
+        Returns:
+            The attempt as it is now.
+        """
+        return self._settle(attempt_id, State.DELETED, detail=reason, reason=reason, advice=advice)
+
     # -- a person's word -------------------------------------------------------------------
 
     def allow_paying_again(self, attempt_id: int, *, by: str) -> Attempt:
@@ -607,17 +666,17 @@ class Attempts:
         row = connection.execute(statements.NEWEST_ATTEMPT, wanted).one_or_none()
         return None if row is None else Attempt.from_row(row)
 
-    def _has_slot(self, connection: sa.Connection, limits: Limits) -> bool:
+    def _free_slots(self, connection: sa.Connection, limits: Limits) -> int:
         learned = learned_limit(connection, service=self._db.service)
         slots = limits.max_in_flight if learned is None else min(limits.max_in_flight, int(learned))
-        return self._in_flight(connection) < slots
+        return max(0, slots - self._in_flight(connection, doubt_seconds=limits.doubt_seconds))
 
-    def _in_flight(self, connection: sa.Connection) -> int:
+    def _in_flight(self, connection: sa.Connection, *, doubt_seconds: float) -> int:
         now = self._db.clock()
         since = {
             "service": self._db.service,
             "reserved_since": now - SENDING_LIMIT_SECONDS,
-            "doubted_since": now - DOUBT_HOLDS_SLOT_SECONDS,
+            "doubted_since": now - doubt_seconds,
         }
         return connection.scalar(statements.IN_FLIGHT, since) or 0
 

@@ -12,6 +12,7 @@ from akool_dagster.ledger.states import Kind, State
 from akool_dagster.ledger.tables import attempts, deliveries, failed_runs, requests
 
 _CHUNK = 500
+_MARKED_FOR = (Kind.VIDEO.value, Kind.AVATAR.value)
 _ENDED = (State.REFUSED, State.FAILED, State.SAVED, State.EXPIRED, State.COMPLETED, State.IN_DOUBT)
 
 
@@ -30,12 +31,12 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFailure:
-    """A run that asked for videos, all of which are settled, and some of which AKOOL failed.
+    """A run that asked for videos, or for own avatars, some of which AKOOL failed.
 
     Attributes:
-        run_id: The Dagster run.
-        failures: Script key and failed attempt, in order of the keys.
-        asked_for: How many videos the run asked for.
+        run_id: The Dagster run; all that it asked for is settled.
+        failures: Script key, or ``avatar_id``, and failed attempt, in order of the keys.
+        asked_for: How many videos or avatars the run asked for.
     """
 
     run_id: str
@@ -144,6 +145,23 @@ class Deliveries:
                         found.add(row.script_key)
         return found
 
+    def keys_of(self, manifest: str) -> set[str]:
+        """Finds the rows of a manifest that ever asked for anything.
+
+        Args:
+            manifest: Its name.
+
+        Returns:
+            Their keys.
+        """
+        query = sa.select(deliveries.c.script_key).where(
+            deliveries.c.service == self._db.service,
+            deliveries.c.manifest == manifest,
+            deliveries.c.kind.in_([Kind.VOICE.value, Kind.VIDEO.value]),
+        )
+        with self._db.reading() as connection:
+            return set(connection.scalars(query.distinct()))
+
     def of_content(self, *, kind: Kind, content_hash: str) -> list[Delivery]:
         """Reads the lines of all rows that want one content.
 
@@ -155,6 +173,23 @@ class Deliveries:
             The lines, oldest first.
         """
         query = self._mine(kind).where(deliveries.c.content_hash == content_hash)
+        with self._db.reading() as connection:
+            return [
+                Delivery.from_row(row)
+                for row in connection.execute(query.order_by(deliveries.c.id))
+            ]
+
+    def of_key(self, *, kind: Kind, script_key: str) -> list[Delivery]:
+        """Reads all that one row, or one own avatar, ever asked for.
+
+        Args:
+            kind: Of what.
+            script_key: The row, or the ``avatar_id``.
+
+        Returns:
+            The lines, oldest first.
+        """
+        query = self._mine(kind).where(deliveries.c.script_key == script_key)
         with self._db.reading() as connection:
             return [
                 Delivery.from_row(row)
@@ -187,6 +222,8 @@ class Deliveries:
     ) -> None:
         """Notes that a row's file is installed.
 
+        What the row wanted before, and had in the same place, is from now on not saved any more.
+
         Args:
             delivery_id: The row's line.
             attempt_id: The attempt that it came from, None for a link that the row gave.
@@ -195,16 +232,44 @@ class Deliveries:
             size_bytes: Its size.
             media_seconds: Its measured length.
         """
-        self._update(
-            delivery_id,
-            attempt_id=attempt_id,
-            path=path,
-            sha256=sha256,
-            size_bytes=size_bytes,
-            media_seconds=media_seconds,
-            saved_at=self._db.clock(),
-            problem=None,
-        )
+        now = self._db.clock()
+        with self._db.writing() as connection:
+            connection.execute(
+                deliveries.update()
+                .where(
+                    deliveries.c.service == self._db.service,
+                    deliveries.c.script_key
+                    == sa.select(deliveries.c.script_key)
+                    .where(deliveries.c.id == delivery_id)
+                    .scalar_subquery(),
+                    deliveries.c.path == path,
+                    deliveries.c.id != delivery_id,
+                )
+                .values(saved_at=None, changed_at=now)
+            )
+            connection.execute(
+                deliveries.update()
+                .where(deliveries.c.id == delivery_id)
+                .values(
+                    attempt_id=attempt_id,
+                    path=path,
+                    sha256=sha256,
+                    size_bytes=size_bytes,
+                    media_seconds=media_seconds,
+                    saved_at=now,
+                    changed_at=now,
+                    problem=None,
+                )
+            )
+
+    def served(self, delivery_id: int, *, attempt_id: int) -> None:
+        """Notes that what AKOOL made and keeps is in use: a cloned voice, or an avatar.
+
+        Args:
+            delivery_id: The line of the row for the clone, or that of the avatar.
+            attempt_id: The attempt that made it.
+        """
+        self._update(delivery_id, attempt_id=attempt_id, saved_at=self._db.clock())
 
     def not_saved(self, delivery_id: int, *, problem: str) -> None:
         """Notes that saving was tried in vain.
@@ -240,12 +305,13 @@ class Deliveries:
         """
         self._update(delivery_id, failure_shown_for=attempt_id)
 
-    def waiting(self, *, now: float, limit: int = 10_000) -> list[Waiting]:
+    def waiting(self, *, now: float, limit: int = 10_000, kind: Kind = Kind.VIDEO) -> list[Waiting]:
         """Finds the rows whose video is settled at AKOOL and not yet shown by Dagster.
 
         Args:
             now: The time; rows with a later ``next_try_at`` are left out.
             limit: At most so many rows.
+            kind: Videos, or own avatars.
 
         Returns:
             The rows, those whose link dies first before the others.
@@ -276,9 +342,14 @@ class Deliveries:
                     a.c.content_hash == d.c.content_hash,
                 ),
             )
-            .where(d.c.service == self._db.service, d.c.kind == Kind.VIDEO.value)
+            .where(d.c.service == self._db.service, d.c.kind == kind.value)
             .where(is_newest, sa.or_(to_save, to_show), d.c.next_try_at <= now)
-            .order_by(sa.func.coalesce(a.c.url_expires_at, 0.0), d.c.id)
+            # A file that gave its place to a newer content of its row is seldom wanted again.
+            .order_by(
+                sa.case((sa.and_(d.c.saved_at.is_(None), d.c.path.is_not(None)), 1), else_=0),
+                sa.func.coalesce(a.c.url_expires_at, 0.0),
+                d.c.id,
+            )
             .limit(limit)
         )
         with self._db.reading() as connection:
@@ -297,14 +368,17 @@ class Deliveries:
         """
         query = (
             sa.select(deliveries.c.manifest, sa.func.max(deliveries.c.changed_at).label("at"))
-            .where(deliveries.c.service == self._db.service)
+            .where(
+                deliveries.c.service == self._db.service,
+                deliveries.c.kind != Kind.AVATAR.value,  # belongs to no manifest
+            )
             .group_by(deliveries.c.manifest)
         )
         with self._db.reading() as connection:
             return {row.manifest: row.at for row in connection.execute(query)}
 
     def runs_to_fail(self) -> list[RunFailure]:
-        """Finds the runs whose videos are all settled, with a failure that is not marked yet.
+        """Finds the runs whose videos, or own avatars, are all settled, with a failure not marked.
 
         Returns:
             One entry per run.
@@ -314,7 +388,7 @@ class Deliveries:
             .join(attempts, attempts.c.id == requests.c.attempt_id)
             .where(
                 attempts.c.service == self._db.service,
-                attempts.c.kind == Kind.VIDEO.value,
+                attempts.c.kind.in_(_MARKED_FOR),
                 attempts.c.state == State.FAILED.value,
                 requests.c.run_id.not_in(sa.select(failed_runs.c.run_id)),
             )
@@ -323,7 +397,7 @@ class Deliveries:
         query = (
             sa.select(requests.c.run_id, requests.c.script_key, requests.c.attempt_id)
             .join(attempts, attempts.c.id == requests.c.attempt_id)
-            .where(requests.c.run_id.in_(suspects), attempts.c.kind == Kind.VIDEO.value)
+            .where(requests.c.run_id.in_(suspects), attempts.c.kind.in_(_MARKED_FOR))
             .order_by(requests.c.run_id, requests.c.script_key)
         )
         with self._db.reading() as connection:

@@ -39,6 +39,7 @@ class Attempt:
         settled_at: When the job ended.
         looks: How often its status was asked for.
         next_look_at: When to ask next.
+        unfinished_at: When AKOOL was last asked and had not finished, for all that is known.
         answer: The last ``data`` that AKOOL gave.
         pay_again_at: When a person allowed the next attempt at the risk of a second charge.
         pay_again_by: Who allowed it.
@@ -69,6 +70,7 @@ class Attempt:
     settled_at: float | None
     looks: int
     next_look_at: float | None
+    unfinished_at: float | None
     answer: Mapping[str, Any] | None
     pay_again_at: float | None
     pay_again_by: str | None

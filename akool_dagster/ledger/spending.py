@@ -11,6 +11,9 @@ from akool_dagster.ledger.database import Database
 from akool_dagster.ledger.states import Kind, State
 from akool_dagster.ledger.tables import attempts, requests
 
+OWN_AVATARS = "own avatars"
+"""Stands among the manifests for what belongs to none; no manifest can have this name."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Spend:
@@ -72,6 +75,8 @@ class Spending:
     def by_manifest(self) -> dict[str, Spend]:
         """Adds up per manifest; what several share counts for the one that asked first.
 
+        Uploads of avatars count under :data:`OWN_AVATARS`.
+
         Returns:
             Spend by manifest, in alphabetical order.
         """
@@ -89,7 +94,8 @@ class Spending:
         lines: dict[str, list[sa.Row]] = defaultdict(list)
         with self._db.reading() as connection:
             for row in connection.execute(query):
-                lines[row.script_key.partition(".")[0]].append(row)
+                name, is_script, _ = row.script_key.partition(".")
+                lines[name if is_script else OWN_AVATARS].append(row)
         return {name: _add_up(lines[name]) for name in sorted(lines)}
 
     def rate(self, kind: Kind) -> Rate | None:
@@ -122,6 +128,21 @@ class Spending:
             credits_per_second=spent / seconds,
             seconds_per_second=(worked or 0.0) / seconds,
         )
+
+    def dearest(self, kind: Kind) -> float | None:
+        """Finds the most that AKOOL took for one create of a kind.
+
+        Args:
+            kind: For what.
+
+        Returns:
+            Credits, None while AKOOL has not told any.
+        """
+        query = sa.select(sa.func.max(attempts.c.spent_credits)).where(
+            attempts.c.service == self._db.service, attempts.c.kind == kind.value
+        )
+        with self._db.reading() as connection:
+            return connection.scalar(query)
 
     def _sent(self) -> sa.Select:
         return sa.select(

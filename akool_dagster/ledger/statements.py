@@ -98,9 +98,14 @@ CLAIM_LOOK = (
         attempts.c.next_look_at == sa.bindparam("was_due_at"),
         attempts.c.looks == sa.bindparam("had_looks"),
     )
-    .values(next_look_at=sa.bindparam("due_at"), looks=attempts.c.looks + 1)
+    .values(
+        next_look_at=sa.bindparam("due_at"),
+        looks=attempts.c.looks + 1,
+        unfinished_at=sa.bindparam("looked_at"),
+    )
 )
-"""Takes the turn to look, by ``which``, ``was_due_at``, ``had_looks`` and ``due_at``."""
+"""Takes the turn to look, by ``which``, ``was_due_at`` and ``had_looks``; sets ``due_at`` and
+``looked_at``."""
 
 WRITE_HISTORY = history.insert()
 """Inserts a line of history."""

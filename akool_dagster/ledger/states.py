@@ -13,6 +13,8 @@ class Kind(str, Enum):
     VOICE = "voice"
     VIDEO = "video"
     AVATAR = "avatar"
+    CLONE = "clone"
+    """A voice of the user's own, made from a sample; it speaks any number of scripts."""
 
 
 class State(str, Enum):
@@ -38,6 +40,8 @@ class State(str, Enum):
     """The file is on our storage, verified."""
     EXPIRED = "expired"
     """The link died before the file was saved."""
+    DELETED = "deleted"
+    """It was finished, and is no longer at AKOOL: only cloned voices are ever deleted."""
 
 
 _MOVES: dict[State, frozenset[State]] = {
@@ -46,17 +50,18 @@ _MOVES: dict[State, frozenset[State]] = {
     State.SENDING: frozenset({State.ACCEPTED, State.REFUSED, State.IN_DOUBT}),
     State.IN_DOUBT: frozenset({State.ACCEPTED, State.REFUSED}),
     State.ACCEPTED: frozenset({State.COMPLETED, State.FAILED}),
-    State.COMPLETED: frozenset({State.SAVED, State.EXPIRED}),
+    State.COMPLETED: frozenset({State.SAVED, State.EXPIRED, State.DELETED}),
     State.REFUSED: frozenset(),
     State.FAILED: frozenset(),
     State.SAVED: frozenset(),
     State.EXPIRED: frozenset(),
+    State.DELETED: frozenset(),
 }
 
 AT_AKOOL = frozenset({State.SENDING, State.ACCEPTED})
 """AKOOL may be working on it: it holds one of the slots."""
 
-CLOSED_UNPAID_OR_LOST = frozenset({State.REFUSED, State.FAILED, State.EXPIRED})
+CLOSED_UNPAID_OR_LOST = frozenset({State.REFUSED, State.FAILED, State.EXPIRED, State.DELETED})
 """Only these, or a person's word, let the next attempt be opened."""
 
 

@@ -46,6 +46,7 @@ attempts = sa.Table(
     sa.Column("settled_at", sa.Float),
     sa.Column("looks", sa.Integer, nullable=False, default=0),
     sa.Column("next_look_at", sa.Float),
+    sa.Column("unfinished_at", sa.Float),
     sa.Column("answer", sa.JSON),
     sa.Column("pay_again_at", sa.Float),
     sa.Column("pay_again_by", sa.String(200)),
@@ -118,6 +119,20 @@ requests = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
     sa.UniqueConstraint("attempt_id", "script_key"),
     sa.Index("akool_requests_by_run", "run_id"),
+)
+
+samples = sa.Table(
+    "akool_samples",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("service", sa.String(100), nullable=False),
+    sa.Column("url_sha256", sa.String(64), nullable=False),
+    sa.Column("link", sa.Text, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("seen_at", sa.Float, nullable=False),
+    sa.UniqueConstraint("service", "url_sha256"),
 )
 
 account_stops = sa.Table(

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from akool_dagster.manifest.columns import COLUMNS
+from akool_dagster.manifest.columns import Layout
 from akool_dagster.manifest.report import Report
 
 TEXT = pd.StringDtype("pyarrow")
@@ -30,7 +30,7 @@ class Cells:
     """The cells of one file.
 
     Attributes:
-        names: The header, matched with the columns of a manifest; empty for a nameless column.
+        names: The header, matched with the layout of the file; empty for a nameless column.
         columns: The text of each column, as Arrow large strings.
         lines: Where each row starts: physical lines of a CSV file, row numbers of a Parquet file.
         header_line: The line of the header; None in a Parquet file.
@@ -42,8 +42,8 @@ class Cells:
     header_line: int | None
 
 
-def to_table(cells: Cells, report: Report) -> pd.DataFrame:
-    r"""Cleans the cells and lays them out as a manifest's table.
+def to_table(cells: Cells, report: Report, *, layout: Layout) -> pd.DataFrame:
+    r"""Cleans the cells and lays them out as a table.
 
     Control characters become spaces, line breaks ``\n``, blanks at the ends go, empty cells
     become NA, empty rows and nameless empty columns are dropped. All of it is reported, grouped by
@@ -52,10 +52,11 @@ def to_table(cells: Cells, report: Report) -> pd.DataFrame:
     Args:
         cells: The cells of the file.
         report: Takes repairs, and the problem of a nameless column that is not empty.
+        layout: The kind of file.
 
     Returns:
-        All of `COLUMNS`, then the file's other columns in its order; type `TEXT`; the index,
-        called ``line``, says where each row starts.
+        All columns of the layout, then the file's other columns in its order; type `TEXT`; the
+        index, called ``line``, says where each row starts.
 
     Raises:
         ManifestError: No row is left.
@@ -71,11 +72,11 @@ def to_table(cells: Cells, report: Report) -> pd.DataFrame:
             _drop_nameless(text, position, report, header_line=cells.header_line)
     empty = np.logical_and.reduce([text.isna().to_numpy() for text in found.values()])
     report.repair_lines("empty rows left out", cells.lines[empty].tolist(), of="row")
-    extras = [name for name in found if name not in COLUMNS]
+    extras = [name for name in found if name not in layout.columns]
     nothing = pd.Series(pd.NA, index=index, dtype=TEXT)
-    ordered = {name: found.get(name, nothing)[~empty] for name in (*COLUMNS, *extras)}
+    ordered = {name: found.get(name, nothing)[~empty] for name in (*layout.columns, *extras)}
     if empty.all():
-        raise report.stop_without_rows()
+        raise report.stop_without_rows(row=layout.row)
     return pd.DataFrame(ordered)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from akool_dagster.manifest.cells import Cells
-from akool_dagster.manifest.columns import known_names, match_header
+from akool_dagster.manifest.columns import Layout, known_names, match_header
 from akool_dagster.manifest.report import Report
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -51,7 +51,7 @@ _FOREIGN_WORD = re.compile(rb"[A-Za-z]*[\x80-\xff][A-Za-z\x80-\xff]{2,}")
 _NOT_WINDOWS = re.compile(rb"[\x81\x8d\x8f\x90\x9d]")
 
 
-def read_csv(data: bytes, report: Report) -> Cells:
+def read_csv(data: bytes, report: Report, *, layout: Layout) -> Cells:
     """Reads the bytes of a CSV file.
 
     UTF-8, UTF-16 and UTF-32 are recognised, Windows-1252 is the reported last resort; the
@@ -61,6 +61,7 @@ def read_csv(data: bytes, report: Report) -> Cells:
         data: The whole file.
         report: Takes repairs and problems. Rows of a wrong length and rows with a quote that is
             never closed become problems and are left out, so that all other rows are checked too.
+        layout: The kind of file; its columns tell the delimiter.
 
     Returns:
         The cells, with true physical line numbers.
@@ -68,20 +69,20 @@ def read_csv(data: bytes, report: Report) -> Cells:
     Raises:
         ManifestError: The bytes are no CSV file with a header and rows.
     """
-    _refuse_other_files(data, report)
+    _refuse_other_files(data, report, layout)
     encoding = _encoding(data, report)
     try:
-        return _Parser(data, encoding, report).cells()
+        return _Parser(data, encoding, report, layout).cells()
     except UnicodeError as error:
         raise report.stop_with(
             f"the file begins as {encoding.upper()} but does not go on so: {error}", fix=_SAVE
         ) from error
 
 
-def _refuse_other_files(data: bytes, report: Report) -> None:
+def _refuse_other_files(data: bytes, report: Report, layout: Layout) -> None:
     if not data.strip(b"\0 \t\r\n\xef\xbb\xbf"):
         what = "the file is empty" if not data else "the file holds nothing but blanks"
-        raise report.stop_with(what, fix="write a header line and one row for each video")
+        raise report.stop_with(what, fix=f"write a header line and one row for each {layout.row}")
     for start, what, fix in _OTHER_FILES:
         if data.startswith(start):
             raise report.stop_with(f"the file is {what}, not CSV", fix=fix)
@@ -160,7 +161,8 @@ def _line_of(data: bytes, position: int) -> int:
 class _Parser:
     """Reads the records of one CSV file, and starts again after a record that it cannot read."""
 
-    def __init__(self, data: bytes, encoding: str, report: Report) -> None:
+    def __init__(self, data: bytes, encoding: str, report: Report, layout: Layout) -> None:
+        self._layout = layout
         self._data = data
         self._encoding = encoding
         self._report = report
@@ -188,10 +190,10 @@ class _Parser:
             )
         if self._delimiter != ",":
             report.repair(f"read with the delimiter {_DELIMITERS[self._delimiter]}")
-        names = match_header(header, report, line=header_line)
+        names = match_header(header, report, line=header_line, layout=self._layout)
         blocks, lines = self._blocks(records, width=len(header))
         if not lines:
-            raise report.stop_without_rows()
+            raise report.stop_without_rows(row=self._layout.row)
         columns = [pa.chunked_array(parts, type=pa.large_string()) for parts in blocks]
         return Cells(names, columns, np.array(lines, dtype=np.int64), header_line)
 
@@ -312,7 +314,7 @@ class _Parser:
                 header = next(filter(None, self._reader(lines, delimiter=delimiter)), [])
             except csv.Error:
                 return 0, 0
-            return known_names(header), len(header)
+            return known_names(header, self._layout), len(header)
 
         return max(_DELIMITERS, key=score)
 

@@ -16,13 +16,21 @@ import pyarrow as pa
 from pyarrow import parquet
 from upath import UPath
 
-from akool_dagster.manifest.cells import TEXT, as_text, to_table
-from akool_dagster.manifest.columns import AVATAR_COLUMNS, COLUMNS, VOICE_COLUMNS
-from akool_dagster.manifest.csv_file import read_csv
-from akool_dagster.manifest.parquet_file import read_parquet
+from akool_dagster.manifest.cells import TEXT, as_text
+from akool_dagster.manifest.columns import (
+    AVATAR_COLUMNS,
+    COLUMNS,
+    LANGUAGES,
+    MANIFEST,
+    VOICE_COLUMNS,
+)
+from akool_dagster.manifest.languages import Companions, fan_out, names_languages
 from akool_dagster.manifest.report import Repair, Report
 from akool_dagster.manifest.rows import ScriptRow, hash_video, hash_voice
 from akool_dagster.manifest.rules import NAME, check_table
+from akool_dagster.manifest.table_file import read_bytes, read_table
+from akool_dagster.manifest.texts_file import find_texts, read_texts
+from akool_dagster.manifest.voice_files import VoiceFiles, read_voice_map
 
 MANIFEST_SUFFIXES = (".csv", ".parquet")
 """Endings of the files that `read_manifest` reads, in small letters."""
@@ -42,7 +50,8 @@ class Manifest:
         table: All text (`cells.TEXT`, NA where a cell is empty), in file order: `COLUMNS`, then
             the user's other columns. ``script`` is filled, ``rate`` is ``95%``, ``language`` two
             small letters, ``background`` ``#rrggbb`` or a link, ``width`` and ``height`` digits.
-            The index ``line`` says where each row starts in the file.
+            The index ``line`` says where each row starts in the file; the scripts of one row in
+            several languages share it.
         hashes: ``voice_hash`` and ``video_hash`` of each row of the table.
         repairs: What was put right while reading.
         sha256: Of the file's bytes, in hex.
@@ -141,6 +150,12 @@ def manifest_name(path: UPath | Path) -> str:
     """
     if re.fullmatch(NAME, path.stem):
         return path.stem
+    if path.stem.endswith(".texts"):
+        raise Report(path).stop_with(
+            "the file holds the texts of a manifest, and is no manifest itself",
+            fix=f"give {path.stem.removesuffix('.texts')}.csv, beside which it belongs",
+            value=path.name,
+        )
     likely = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-")[:64] or "manifest"
     raise Report(path).stop_with(
         "the name of the file may have 1 to 64 letters A-Z, digits, _ and - before its ending",
@@ -149,33 +164,76 @@ def manifest_name(path: UPath | Path) -> str:
     )
 
 
-def read_manifest(path: UPath | Path, *, voice_api: Literal["v4", "v3"] = "v4") -> Manifest:
+def read_manifest(
+    path: UPath | Path,
+    *,
+    voice_api: Literal["v4", "v3"] = "v4",
+    voices: VoiceFiles | None = None,
+) -> Manifest:
     """Reads and checks a manifest, a CSV or Parquet file at any fsspec address.
+
+    A row that names languages becomes one script for each of them (see `languages`), with the
+    texts of the row or of the companion ``<manifest>.texts.csv`` beside it (see `texts_file`).
 
     Args:
         path: The file.
         voice_api: AKOOL's voice API that will be used; it decides which rates are allowed.
+        voices: Where it is said which voice speaks which language (see `voice_files`).
 
     Returns:
         The manifest, every row of which is ready to be asked for.
 
     Raises:
-        ManifestError: With every problem of the file.
+        ManifestError: With every problem of the file and its companions.
     """
     name = manifest_name(path)
     report = Report(path)
-    read = _reader(path, report)
-    data = _read_bytes(path, report)
-    table = check_table(to_table(read(data, report), report), report, voice_api=voice_api)
+    table, data = read_table(path, report, layout=MANIFEST)
+    checked = _checked(table, path, report, voice_api=voice_api, voices=voices)
     if report.problems:
         raise report.stop()
     return Manifest(
         name=name,
         path=path,
-        table=table,
-        hashes=_hash_rows(table),
+        table=checked,
+        hashes=_hash_rows(checked),
         repairs=tuple(report.repairs),
         sha256=hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _checked(
+    table: pd.DataFrame,
+    path: UPath | Path,
+    report: Report,
+    *,
+    voice_api: Literal["v4", "v3"],
+    voices: VoiceFiles | None,
+) -> pd.DataFrame:
+    texts_path = find_texts(path)
+    if not names_languages(table):
+        if texts_path is not None:
+            _refuse_idle_texts(report, texts_path.name)
+        plain = table.drop(columns=LANGUAGES, errors="ignore")
+        return check_table(plain, report, voice_api=voice_api)
+    companions = Companions(
+        texts=None if texts_path is None else read_texts(texts_path, report),
+        texts_name=f"{path.stem}.texts.csv" if texts_path is None else texts_path.name,
+        voice_map=read_voice_map(voices, report),
+        voice_files=voices,
+    )
+    fanned = fan_out(table, report, companions)
+    if fanned.table.empty:
+        raise report.stop()
+    checked = check_table(fanned.table, fanned.report, voice_api=voice_api, ids_too=False)
+    return checked.set_index(pd.Index(fanned.lines, name="line"))
+
+
+def _refuse_idle_texts(report: Report, texts_name: str) -> None:
+    report.problem(
+        f"{texts_name} holds texts by language, and no row names a language",
+        fix=f"add the column {LANGUAGES} with the languages of each row, such as: de, fr",
+        column=LANGUAGES,
     )
 
 
@@ -195,7 +253,7 @@ def read_scripts(path: UPath | Path) -> Manifest:
         ManifestError: The file cannot be read or was not written by this package.
     """
     report = Report(path)
-    data = _read_bytes(path, report)
+    data = read_bytes(path, report)
     try:
         stored = parquet.ParquetFile(pa.BufferReader(data)).read()
         about = json.loads((stored.schema.metadata or {})[_METADATA])
@@ -217,33 +275,6 @@ def read_scripts(path: UPath | Path) -> Manifest:
         raise report.stop_with(
             "the file is damaged or was not written by akool-dagster",
             fix="materialize script_manifests for this manifest again",
-        ) from error
-
-
-def _reader(path: UPath | Path, report: Report) -> Any:
-    suffix = path.suffix.lower()
-    if suffix in (".csv", ".parquet"):
-        return read_csv if suffix == ".csv" else read_parquet
-    sheet = suffix in (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
-    raise report.stop_with(
-        f"a manifest ends in .csv or .parquet, not in {suffix or 'nothing'}",
-        fix="save the sheet as 'CSV UTF-8 (comma delimited)'" if sheet else "rename the file",
-        value=path.name,
-    )
-
-
-def _read_bytes(path: UPath | Path, report: Report) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise report.stop_with("there is no such file", fix="check the path") from error
-    except IsADirectoryError as error:
-        raise report.stop_with("this is a folder, not a file", fix="name the file") from error
-    # Each remote file system has its own errors, and none may pass for an empty manifest.
-    except Exception as error:
-        raise report.stop_with(
-            f"the file cannot be read: {type(error).__name__}: {error}",
-            fix="check the permissions, and the access to the storage",
         ) from error
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from akool_dagster.manifest.cells import Cells
-from akool_dagster.manifest.columns import COLUMNS, match_header
+from akool_dagster.manifest.columns import Layout, match_header
 from akool_dagster.manifest.report import Report
 
 _PANDAS_INDEX = "__index_level_"
@@ -17,13 +17,14 @@ _MAGIC = b"PAR1"
 _TEXT = pa.large_string()
 
 
-def read_parquet(data: bytes, report: Report) -> Cells:
+def read_parquet(data: bytes, report: Report, *, layout: Layout) -> Cells:
     """Reads the bytes of a Parquet file.
 
     Args:
         data: The whole file.
         report: Takes repairs (a whole number stored as ``1.0``) and problems (a list where a text
             belongs).
+        layout: The kind of file.
 
     Returns:
         The cells as text; ``lines`` are row numbers from 1.
@@ -33,12 +34,16 @@ def read_parquet(data: bytes, report: Report) -> Cells:
     """
     table = _load(data, report)
     if not table.num_rows:
-        raise report.stop_without_rows()
+        raise report.stop_without_rows(row=layout.row)
     kept = [i for i, name in enumerate(table.schema.names) if not name.startswith(_PANDAS_INDEX)]
     if len(kept) < table.num_columns:
         report.repair("the index that pandas stored was left out")
-    names = match_header([table.schema.names[i] for i in kept], report, line=None)
-    columns = [_to_text(table.column(i), name, report) for i, name in zip(kept, names, strict=True)]
+    header = [table.schema.names[i] for i in kept]
+    names = match_header(header, report, line=None, layout=layout)
+    columns = [
+        _to_text(table.column(i), name, report, one_text=name in layout.columns)
+        for i, name in zip(kept, names, strict=True)
+    ]
     return Cells(names, columns, np.arange(1, table.num_rows + 1), None)
 
 
@@ -61,18 +66,20 @@ def _load(data: bytes, report: Report) -> pa.Table:
     return table
 
 
-def _to_text(column: pa.ChunkedArray, name: str, report: Report) -> pa.ChunkedArray:
+def _to_text(
+    column: pa.ChunkedArray, name: str, report: Report, *, one_text: bool
+) -> pa.ChunkedArray:
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
-        return _to_text(column.cast(kind.storage_type), name, report)
+        return _to_text(column.cast(kind.storage_type), name, report, one_text=one_text)
     if pa.types.is_dictionary(kind):
-        return _to_text(column.cast(kind.value_type), name, report)
+        return _to_text(column.cast(kind.value_type), name, report, one_text=one_text)
     if pa.types.is_floating(kind):
         return _floats_to_text(column, name, report)
     if pa.types.is_decimal(kind):
         return _array([None if n is None else _plain(n) for n in column.to_pylist()])
     if pa.types.is_nested(kind):
-        return _nested_to_text(column, name, report)
+        return _nested_to_text(column, name, report, one_text=one_text)
     try:
         return column.cast(_TEXT)
     except (pa.ArrowException, ValueError):
@@ -104,9 +111,11 @@ def _plain(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def _nested_to_text(column: pa.ChunkedArray, name: str, report: Report) -> pa.ChunkedArray:
+def _nested_to_text(
+    column: pa.ChunkedArray, name: str, report: Report, *, one_text: bool
+) -> pa.ChunkedArray:
     values = column.to_pylist()
-    if name in COLUMNS:
+    if one_text:
         report.incomplete = True
         first = next((i for i, value in enumerate(values) if value is not None), 0)
         report.problem(

@@ -20,7 +20,7 @@ class Problem:
     """One thing in a manifest that a person must change before anything is paid for.
 
     Attributes:
-        file: Name of the file.
+        file: Name of the file; that of a companion when the problem is in there.
         line: Physical line of a CSV file where the row starts, or row number of a Parquet file,
             both from 1; None if the whole file is meant.
         column: Name of the column; None if the whole row or file is meant.
@@ -88,19 +88,24 @@ class ManifestError(ValueError):
     def __str__(self) -> str:
         count = len(self.problems)
         head = f"{self.path}: {count} problem{'s' if count != 1 else ''}"
-        shown = [f"  {problem}" for problem in self.problems[:PROBLEMS_SHOWN]]
+        shown = [f"  {self._file(p)}{p}" for p in self.problems[:PROBLEMS_SHOWN]]
         more = [f"  ... and {count - PROBLEMS_SHOWN:,} more"] if count > PROBLEMS_SHOWN else []
         return "\n".join([head, *shown, *more])
 
     def to_markdown(self) -> str:
         """The problems as a Markdown table, for the metadata of a Dagster event."""
         rows = [
-            f"| {_cell(p.place)} | {_cell(p.value)} | {_cell(p.message)} | {_cell(p.fix)} |"
+            f"| {_cell(self._file(p) + p.place)} | {_cell(p.value)} | {_cell(p.message)} "
+            f"| {_cell(p.fix)} |"
             for p in self.problems[:PROBLEMS_SHOWN]
         ]
         table = "\n".join(["| where | value | what is wrong | fix |", "|---|---|---|---|", *rows])
         more = len(self.problems) - PROBLEMS_SHOWN
         return table if more <= 0 else f"{table}\n\n... and {more:,} more"
+
+    def _file(self, problem: Problem) -> str:
+        """The name of a companion that a problem is in; the file itself stands in the head."""
+        return "" if problem.file == self.path.name else f"{problem.file}, "
 
 
 class Report:
@@ -133,10 +138,14 @@ class Report:
         line: int | None = None,
         column: str | None = None,
         value: object = None,
+        file: str | None = None,
     ) -> None:
-        """Notes one problem; ``value`` is shortened and freed of secrets."""
+        """Notes one problem; ``value`` is shortened and freed of secrets.
+
+        ``file`` names a companion of the file, when the problem is in there.
+        """
         text = None if value is None else shown(value)
-        self.problems.append(Problem(self.path.name, line, column, text, message, fix))
+        self.problems.append(Problem(file or self.path.name, line, column, text, message, fix))
 
     def repair(self, what: str, *, line: int | None = None, column: str | None = None) -> None:
         """Notes one repair."""
@@ -155,27 +164,36 @@ class Report:
         """
         if not len(lines):
             return
+        count = f"{len(lines):,} {of}{'s' if len(lines) != 1 else ''}"
+        self.repair(f"{what} ({count}: {self.in_lines(lines)})", line=int(lines[0]), column=column)
+
+    def in_lines(self, lines: Sequence[int]) -> str:
+        """Names some lines, the first ones by their numbers: ``lines 2, 3, 4 and 5 more``."""
         first = ", ".join(str(line) for line in lines[:_LINES_SHOWN])
         more = f" and {len(lines) - _LINES_SHOWN:,} more" if len(lines) > _LINES_SHOWN else ""
-        unit = f"{self.row}{'s' if len(lines) != 1 else ''}"
-        count = f"{len(lines):,} {of}{'s' if len(lines) != 1 else ''}"
-        what = f"{what} ({count}: {unit} {first}{more})"
-        self.repair(what, line=int(lines[0]), column=column)
+        return f"{self.row}{'s' if len(lines) != 1 else ''} {first}{more}"
 
     def stop(self) -> ManifestError:
-        """The error to raise with everything noted so far, in the order of the file."""
-        return ManifestError(self.path, sorted(self.problems, key=lambda p: p.line or 0))
+        """The error to raise with everything noted so far, in the order of the file.
+
+        What is noted twice, as of a cell that several scripts are made of, is said once.
+        """
+        problems = sorted(
+            dict.fromkeys(self.problems),
+            key=lambda p: (p.file != self.path.name, p.file, p.line or 0),
+        )
+        return ManifestError(self.path, problems)
 
     def stop_with(self, message: str, *, fix: str, **place: Any) -> ManifestError:
         """The error to raise when one more problem makes it senseless to read on."""
         self.problem(message, fix=fix, **place)
         return self.stop()
 
-    def stop_without_rows(self) -> ManifestError:
-        """The error to raise when no row is left to check."""
+    def stop_without_rows(self, *, row: str) -> ManifestError:
+        """The error to raise when no row is left to check; ``row`` is what a row stands for."""
         if self.problems:
             return self.stop()
-        return self.stop_with("the file has no rows", fix="add one row for each video")
+        return self.stop_with("the file has no rows", fix=f"add one row for each {row}")
 
 
 def shown(value: object) -> str:

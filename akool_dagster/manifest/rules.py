@@ -33,7 +33,10 @@ from akool_dagster.manifest.values import (
     read_side,
 )
 
-NAME = "[A-Za-z0-9_-]{1,64}"
+NAME_LENGTH = 64
+"""Most characters of a manifest's name and of a ``script_id``."""
+
+NAME = f"[A-Za-z0-9_-]{{1,{NAME_LENGTH}}}"
 """What a manifest's name and a ``script_id`` look like."""
 
 SCRIPT_CHARACTERS = 5000
@@ -50,7 +53,7 @@ Mask = NDArray[np.bool_]
 
 
 def check_table(
-    table: pd.DataFrame, report: Report, *, voice_api: Literal["v4", "v3"]
+    table: pd.DataFrame, report: Report, *, voice_api: Literal["v4", "v3"], ids_too: bool = True
 ) -> pd.DataFrame:
     """Applies every rule of a manifest.
 
@@ -58,13 +61,15 @@ def check_table(
         table: A table as `cells.to_table` makes it.
         report: Takes all problems and repairs.
         voice_api: Decides which rates are allowed.
+        ids_too: Whether the ``script_id`` column is to be checked; it may have been before.
 
     Returns:
         The table with scripts filled, and rates, languages, colours and sizes in their normal
         form. It is good only if the report holds no problem.
     """
     checked = table.copy(deep=False)
-    _check_script_ids(table["script_id"], report)
+    if ids_too:
+        check_script_ids(table["script_id"], report)
     _check_ways(table, report)
     for column in ("voice_id", "avatar_id"):
         _check_akool_id(table[column], report)
@@ -82,7 +87,7 @@ def check_table(
         ("width", read_side),
         ("height", read_side),
     ):
-        checked[column] = _read(table[column], reader, report)
+        checked[column] = read_cells(table[column], reader, report)
     _check_size_pairs(table, report)
     checked["rate"] = _without_idle_rates(checked, report)
     checked["script"] = fill_scripts(table, report)
@@ -144,7 +149,8 @@ def _outcome(reader: Reader, text: str) -> Reading | Unfit:
 # --- script_id -----------------------------------------------------------------------------------
 
 
-def _check_script_ids(ids: pd.Series, report: Report) -> None:
+def check_script_ids(ids: pd.Series, report: Report) -> None:
+    """Notes each ``script_id`` that is missing, cannot be a name, or is there twice."""
     filled = ids.notna().to_numpy(dtype=bool)
     nameless = Unfit("the row has no script_id", "give it a name of its own, such as welcome-01")
     if not report.incomplete:
@@ -287,8 +293,17 @@ def _check_links(links: pd.Series, endings: Collection[str], report: Report) -> 
 # --- optional columns ----------------------------------------------------------------------------
 
 
-def _read(cells: pd.Series, reader: Reader, report: Report) -> pd.Series:
-    """The normal form of each cell; each different text is read once."""
+def read_cells(cells: pd.Series, reader: Reader, report: Report) -> pd.Series:
+    """The normal form of each cell; each different text is read once.
+
+    Args:
+        cells: A column.
+        reader: Reads one text.
+        report: Takes problems and repairs.
+
+    Returns:
+        The column in normal form; an empty text where the cell is wrong.
+    """
     codes, texts = pd.factorize(cells)
     outcomes = {str(text): _outcome(reader, str(text)) for text in texts}
     faults = {text: o for text, o in outcomes.items() if isinstance(o, Unfit)}

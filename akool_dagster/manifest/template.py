@@ -43,12 +43,13 @@ class _Filler:
         self._columns = columns
         self._report = report
         self._values: dict[str, list[str | None]] = {}
+        self._folded: dict[str, str] = {}
 
     def fill(self, row: int, text: str) -> str:
         wrong: list[tuple[str, str, str]] = []
 
         def value(place: re.Match[str]) -> str:
-            column = self._columns.get(fold(place[1]))
+            column = self._columns.get(self._fold(place[1]))
             found = None if column is None else self._column(column)[row]
             if found is None:
                 wrong.append((place[0], *self._fault(place[1], column)))
@@ -60,6 +61,11 @@ class _Filler:
         for place, message, fix in dict.fromkeys(wrong):
             self._report.problem(message, fix=fix, line=line, column="script", value=place)
         return filled
+
+    def _fold(self, name: str) -> str:
+        if name not in self._folded:
+            self._folded[name] = fold(name)
+        return self._folded[name]
 
     def _column(self, name: str) -> list[str | None]:
         if name not in self._values:

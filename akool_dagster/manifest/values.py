@@ -5,7 +5,7 @@ wrong and what to do.
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
@@ -39,8 +39,10 @@ _LANGUAGES = """
 # What people write instead: English names, three letters, or the code of a country.
 _LANGUAGE_SLIPS = {
     "arabic": "ar",
+    "bulgarian": "bg",
     "chinese": "zh",
     "cn": "zh",
+    "croatian": "hr",
     "cz": "cs",
     "czech": "cs",
     "danish": "da",
@@ -57,20 +59,29 @@ _LANGUAGE_SLIPS = {
     "german": "de",
     "gr": "el",
     "greek": "el",
+    "hebrew": "he",
     "hindi": "hi",
+    "hungarian": "hu",
+    "indonesian": "id",
     "italian": "it",
     "ita": "it",
     "japanese": "ja",
     "jp": "ja",
     "jpn": "ja",
     "korean": "ko",
+    "malay": "ms",
     "mandarin": "zh",
+    "norwegian": "no",
     "polish": "pl",
     "portuguese": "pt",
+    "romanian": "ro",
     "russian": "ru",
+    "slovak": "sk",
     "spa": "es",
     "spanish": "es",
     "swedish": "sv",
+    "tamil": "ta",
+    "thai": "th",
     "turkish": "tr",
     "ua": "uk",
     "uk-ua": "uk",
@@ -78,6 +89,9 @@ _LANGUAGE_SLIPS = {
     "us": "en",
     "vietnamese": "vi",
 }
+
+# What people and programs put between the languages of one cell; a list of JSON has brackets.
+_BETWEEN_LANGUAGES = "[\\s,;|/+&\u3001\uff0c\uff1b\"'\\[\\]]+"
 
 _HOST = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
 _VIEWER_FIXES = {  # pages that show a file instead of being it
@@ -146,13 +160,57 @@ def rate_reader(voice_api: Literal["v4", "v3"]) -> Reader:
 
 def read_language(text: str) -> Reading:
     """Reads an ISO 639-1 code; a region is dropped, since AKOOL takes the language alone."""
+    code = _language_code(text)
+    if code is not None:
+        return Reading(code, code != text)
     slip = _LANGUAGE_SLIPS.get(text.lower())
+    fix = f"write {slip}" if slip else "write two letters, such as en, de, fr, es or ja"
+    words = _words(text)
+    if len(words) > 1 and all(map(_language_code, words)):
+        fix = "write several languages into a column called languages, and one here"
+    raise Unfit("the language is not a code of ISO 639-1", fix)
+
+
+def read_languages(text: str) -> tuple[Sequence[str], Sequence[tuple[str, Unfit]]]:
+    """Reads a cell of several languages, however they are set apart.
+
+    Args:
+        text: Such as ``de, fr;ja``, or the JSON text of a list.
+
+    Returns:
+        The codes, each once, in the order of the cell; and the words that are none.
+    """
+    codes: dict[str, None] = {}
+    faults = []
+    if not _words(text):
+        faults.append((text, Unfit("the cell names no language", "write for instance de, fr")))
+    for word in _words(text):
+        try:
+            codes[read_language(word).text] = None
+        except Unfit as fault:
+            faults.append((word, fault))
+    return tuple(codes), faults
+
+
+def is_in_language(words: str, code: str) -> bool:
+    """Whether a voice's language, as a catalog words it, is the one of an ISO 639-1 code.
+
+    Args:
+        words: Such as ``German``, ``de``, ``de-DE`` or ``Portuguese (Brazil)``.
+        code: Two small letters.
+    """
+    first = re.split(r"[^a-z]+", words.strip().lower())[0]
+    return first == code or _LANGUAGE_SLIPS.get(first) == code
+
+
+def _language_code(text: str) -> str | None:
     parts = re.fullmatch(r"([A-Za-z]{2})([-_][A-Za-z0-9]{2,8})*", text)
     code = parts[1].lower() if parts else ""
-    if code not in _LANGUAGES.split():
-        fix = f"write {slip}" if slip else "write two letters, such as en, de, fr, es or ja"
-        raise Unfit("the language is not a code of ISO 639-1", fix)
-    return Reading(code, code != text)
+    return code if code in _LANGUAGES.split() else None
+
+
+def _words(text: str) -> list[str]:
+    return list(filter(None, re.split(_BETWEEN_LANGUAGES, text)))
 
 
 def read_background(text: str) -> Reading:

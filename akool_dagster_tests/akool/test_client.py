@@ -17,6 +17,7 @@ from akool_dagster.akool import (
     SpeechRequest,
     Status,
     Timeouts,
+    UnexpectedAnswer,
     VideoRequest,
     VoiceCloneRequest,
 )
@@ -206,6 +207,38 @@ def test_create_video(api, path: str, akool: Akool, make_client: MakeClient):
     video = make_client(akool.url).create_video(request, api=api)
     assert (video.id, video.locked_credits) == (VIDEO_ID, 10.0)
     assert "Jane" in str(akool.body())
+
+
+def test_delete_voices_tells_which_are_gone(akool: Akool, make_client: MakeClient):
+    path = "/api/open/v4/voice/del"
+    refusals = [{"_id": "b", "msg": "No permission"}, "odd", {"_id": None}]
+    akool.answers(path, ok({"successIds": ["a", "z"], "noPermissionVoices": refusals}))
+    answer = make_client(akool.url).delete_voices(["a", "b", "c"])
+    assert akool.body() == {"_ids": ["a", "b", "c"]}
+    assert answer.deleted == {"a"}
+    assert answer.kept == {"b": "No permission", "c": "AKOOL gave no reason."}
+
+
+def test_delete_voices_may_be_sent_again(akool: Akool, make_client: MakeClient):
+    gateway = reply("<html>", status=502)
+    done = ok({"successIds": [], "noPermissionVoices": [{"_id": "a", "msg": "gone"}]})
+    akool.answers("/api/open/v4/voice/del", gateway, done)
+    assert make_client(akool.url).delete_voices(["a"]).kept == {"a": "gone"}
+    assert len(akool.asked) == 2
+
+
+@pytest.mark.parametrize("data", [None, [], {}, {"successIds": None}, {"successIds": "a"}])
+def test_a_deletion_that_is_not_understood_is_no_success(
+    data: object, akool: Akool, make_client: MakeClient
+):
+    akool.answers("/api/open/v4/voice/del", ok(data))
+    with pytest.raises(UnexpectedAnswer):
+        make_client(akool.url).delete_voices(["a"])
+
+
+def test_delete_voices_needs_a_voice(make_client: MakeClient):
+    with pytest.raises(ValueError, match="record_ids is empty"):
+        make_client("http://127.0.0.1:9").delete_voices([])
 
 
 def test_create_voice_clone(akool: Akool, make_client: MakeClient):

@@ -23,3 +23,9 @@ def test_history_decides_with_a_margin() -> None:
     assert prices.avatar_video(100.0) == 230.0
     assert prices.speech("x" * 140) == pytest.approx(23.0)
     assert "200 videos" in prices.basis
+
+
+def test_a_clone_has_no_published_price_until_akool_tells_one() -> None:
+    assert PriceBook().voice_clone() == 5.0
+    assert PriceBook(clone=0.0).voice_clone() == 0.0
+    assert PriceBook(clone=7.5).voice_clone() == 7.5

@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import pytest
 import requests
 
 from akool_dagster_tests.emulator.api import WAIT, Api
+from akool_dagster_tests.emulator.conftest import Site
 
 
 def resource(api: Api, job_id: str) -> dict:
@@ -115,3 +118,18 @@ def test_official_voices_have_details(steady: Api) -> None:
     voice = steady.get("/v4/voice/list", type=2)["data"]["result"][0]
     assert steady.get(f"/v4/voice/detail/{voice['_id']}")["data"] == voice
     assert steady.get("/v4/voice/detail/000000000000000000000000")["code"] == 1008
+
+
+@pytest.mark.parametrize(("habit", "code", "status"), [("refuse", 1112, None), ("fail", 1000, 4)])
+def test_a_sample_on_this_machine_is_read(
+    habit: str, code: int, status: int | None, start: Callable[..., Api], site: Site
+) -> None:
+    api = start(unreachable_media=habit)
+    site.files = {"/me.mp3": b"sound", "/large.mp3": bytes(30 * 1024 * 1024 + 1)}
+    assert clone(api, source_voice_file=f"{site.url}/me.mp3")["code"] == 1000
+    assert clone(api, source_voice_file=f"{site.url}/large.mp3")["code"] == 1003
+    dead = clone(api, source_voice_file=f"{site.url}/dead.mp3")
+    assert dead["code"] == code
+    if status is not None:
+        api.akool.emulator.clock.advance(600)
+        assert api.get(f"/v4/voice/detail/{dead['data']['_id']}")["data"]["status"] == status

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from akool_dagster.akool import AkoolClient, ApiKey
-from akool_dagster.automation.live_runs import RANGE_END_TAG, RANGE_START_TAG
+from akool_dagster.automation.row_runs import RANGE_END_TAG, RANGE_START_TAG
 from akool_dagster.automation.video_info_sensor import request_downloads
 from akool_dagster.batch.alarms import dying_links, lost_videos
 from akool_dagster.batch.avatar_book import AvatarBook

@@ -24,6 +24,7 @@ from akool_dagster.emulator.emulator import Draft, Emulator
 from akool_dagster.emulator.jobs import Job
 from akool_dagster.emulator.links import portrait_path
 from akool_dagster.emulator.pages.calls import UID, created, get, page_of, post
+from akool_dagster.emulator.pages.speaking import failure_fields
 from akool_dagster.emulator.rehearsal import targets_of
 
 _NEW_ID = re.compile(r"[a-zA-Z0-9]+")
@@ -152,4 +153,5 @@ def _uploaded(emulator: Emulator, job: Job) -> dict[str, Any]:
         "thumbnailUrl": picture,
         "create_time": emulator.milliseconds(job.created),
         "disabled": False,
+        **failure_fields(emulator, job),
     }

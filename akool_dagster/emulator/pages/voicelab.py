@@ -1,11 +1,14 @@
 """Voices and speech of the second generation (docs: voiceLab page, v4)."""
 
+import asyncio
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import Route
 
 from akool_dagster.emulator.answers import (
+    MESSAGES,
     Refusal,
     json_body,
     number_field,
@@ -17,6 +20,7 @@ from akool_dagster.emulator.emulator import Draft, Emulator
 from akool_dagster.emulator.jobs import COMPLETED, Job
 from akool_dagster.emulator.links import preview_path, result_path
 from akool_dagster.emulator.media.audio_files import AudioFormat
+from akool_dagster.emulator.media.fetching import Unreachable, fetch, is_loopback
 from akool_dagster.emulator.pages.calls import (
     TEAM_ID,
     UID,
@@ -33,7 +37,7 @@ from akool_dagster.emulator.pages.speaking import (
     speech_by,
 )
 from akool_dagster.emulator.pages.webhook_urls import webhook_url
-from akool_dagster.emulator.rehearsal import targets_of
+from akool_dagster.emulator.rehearsal import Plan, targets_of
 
 _CLONED, _OFFICIAL = "1", "2"
 _TTS, _VOICE_CHANGER = "1", "2"
@@ -41,6 +45,8 @@ _SAMPLE_RATES = (8000, 16_000, 22_050, 24_000, 32_000, 44_100)
 _BIT_RATES = (32_000, 64_000, 128_000, 256_000)
 _MODEL = "Akool Multilingual 1"
 _CANNOT_CLONE = "Akool Multilingual 2"
+_LARGEST_SAMPLE = 30 * 1024 * 1024  # docs: 30 MB, without saying of how many bytes
+_VOICE_PROCESSING_ERROR = 1112
 
 
 def routes() -> list[Route]:
@@ -127,6 +133,7 @@ async def _clone(emulator: Emulator, request: Request) -> dict[str, Any]:
     if model == _CANNOT_CLONE:
         raise Refusal(1003, f"{_CANNOT_CLONE} can not clone voices")
     plan = emulator.rehearsals.plan(targets_of("clone"), [sample, name])
+    plan = await _with_sample(emulator, plan, sample)
     job = emulator.accept(
         Draft(
             kind="clone",
@@ -140,6 +147,23 @@ async def _clone(emulator: Emulator, request: Request) -> dict[str, Any]:
         )
     )
     return _cloned(emulator, await created(emulator, request, job))
+
+
+async def _with_sample(emulator: Emulator, plan: Plan, sample: str) -> Plan:
+    """Reads the sample where that is allowed; the tiny mode and other hosts are believed."""
+    any_host = emulator.config.fetch_any_host
+    if emulator.config.media == "tiny" or not (any_host or is_loopback(sample)):
+        return plan
+    try:
+        content = await asyncio.to_thread(fetch, sample, any_host=any_host)
+    except Unreachable:
+        if emulator.config.unreachable_media == "refuse":
+            raise Refusal(_VOICE_PROCESSING_ERROR) from None
+        reason = MESSAGES[_VOICE_PROCESSING_ERROR]
+        return replace(plan, fails=True, error_code=_VOICE_PROCESSING_ERROR, error_reason=reason)
+    if len(content) > _LARGEST_SAMPLE:
+        raise Refusal(1003, "source_voice_file can not be larger than 30 MB")
+    return plan
 
 
 async def _delete(emulator: Emulator, request: Request) -> dict[str, Any]:

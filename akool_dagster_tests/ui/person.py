@@ -105,6 +105,24 @@ class Person:
         self.page.get_by_role("button", name="Materialize").first.click()
         self.see("Launched run")
 
+    def launch_job(self, job: str, *, config: str) -> None:
+        """Launches a job from its launchpad.
+
+        Args:
+            job: Its name.
+            config: What the person writes in place of the defaults, YAML.
+        """
+        self.open("/jobs", see=job)
+        self.page.get_by_text(job, exact=True).first.click()
+        self.page.get_by_text("Launchpad", exact=True).first.click()
+        self.page.locator(".CodeMirror").first.click()
+        self.page.keyboard.press("Control+A")
+        self.page.keyboard.insert_text(config)
+        button = self.page.get_by_role("button", name="Launch run")
+        expect(button).to_be_enabled()
+        button.click()
+        self.see("Run of")
+
     def open_newest_backfill(self) -> None:
         """Opens the page of the backfill that was launched last."""
         self.open("/runs")

@@ -178,6 +178,24 @@ def test_the_run_that_asked_is_marked_failed_and_says_why(
 
 
 @pytest.mark.usefixtures("evening")
+def test_a_person_retries_what_failed_from_the_launchpad(server: DevServer, person: Person) -> None:
+    config = f"ops:\n  retry_scripts:\n    config:\n      manifest: {_BY_HAND}\n"
+    person.launch_job("retry_videos", config=config)
+    wait_until(
+        lambda: bool(server.runs(job="retry_videos", status="FAILURE")),
+        seconds=90,
+        tell=server.last_words,
+    )
+    (run,) = server.runs(job="retry_videos")
+    person.open(f"/runs/{run['runId']}", see="1 of 1 scripts did not get through")
+    person.open_partitions("downloaded_videos")
+    person.see(f"{_BY_HAND}.f")
+    red = {key for key, colour in person.partition_colours().items() if colour == "red"}
+    assert f"{_BY_HAND}.{_BAD}" in red
+    assert not red & {f"{_BY_HAND}.{row}" for row in _GOOD}
+
+
+@pytest.mark.usefixtures("evening")
 @pytest.mark.parametrize(("path", "words"), _PAGES.items())
 def test_pages_are_built_without_an_error(person: Person, path: str, words: str) -> None:
     person.open(path, see=words)

@@ -105,7 +105,7 @@ class Settings(BaseSettings):
                 "it: set AKOOL_LEDGER, for example to postgresql+psycopg2://user@host/database."
             )
         root = self.data.removeprefix("file://")
-        return f"sqlite:///{Path(root).absolute() / 'ledger.sqlite'}"
+        return f"sqlite:///{Path(root).expanduser().absolute() / 'ledger.sqlite'}"
 
 
 def service_of(base_url: str) -> str:

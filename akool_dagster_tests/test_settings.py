@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,8 @@ def test_the_ledger_of_a_remote_data_root_must_be_named() -> None:
     with pytest.raises(SettingsError, match="AKOOL_LEDGER"):
         _ = Settings(data="s3://bucket/akool").ledger_url
     assert Settings(data="data").ledger_url.endswith("/data/ledger.sqlite")
+    home = Path.home()
+    assert Settings(data="~/akool").ledger_url == f"sqlite:///{home}/akool/ledger.sqlite"
 
 
 @pytest.mark.parametrize("empty", ["AKOOL_API_KEY", "AKOOL_MAX_CREDITS", "AKOOL_LEDGER"])

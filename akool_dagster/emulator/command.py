@@ -1,6 +1,7 @@
 """``akool-dagster emulator``: runs the emulator until Ctrl-C."""
 
 import contextlib
+import errno
 import logging
 import signal
 import threading
@@ -169,7 +170,14 @@ def emulator(
         with _stopping() as stop, serve(config, host=host, port=port) as running:
             _introduce(running)
             stop.wait()
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise click.ClickException(str(error)) from error
+        raise click.UsageError(
+            f"Port {port} of this machine is taken: stop what listens there, or choose another "
+            "with --port."
+        ) from error
+    except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo("Stopped.")
 

@@ -1,5 +1,6 @@
 import re
 import signal
+import socket
 import subprocess
 import sys
 from typing import get_args
@@ -129,3 +130,13 @@ def test_a_wrong_scenario_is_explained_without_a_traceback(tmp_path, text: str, 
     assert told in result.output
     assert str(path) in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(emulator, ["--port", str(port)])
+    assert result.exit_code == 2
+    assert f"Port {port} of this machine is taken" in result.output

@@ -21,6 +21,7 @@ from akool_dagster.settings import (
     AKOOL_BASE_URL,
     AvatarNotReady,
     Settings,
+    UnlistedIds,
     VideoApi,
     VoiceApi,
     service_of,
@@ -82,6 +83,10 @@ class AkoolResource(dg.ConfigurableResource):
     avatar_not_ready: str = Field(
         default="wait", description="wait or fail: rows whose own avatar AKOOL still works on."
     )
+    unlisted_ids: str = Field(
+        default="refuse",
+        description="refuse or try: rows whose voice or avatar AKOOL lists nowhere.",
+    )
 
     @property
     def service(self) -> str:
@@ -118,6 +123,7 @@ class AkoolResource(dg.ConfigurableResource):
         video_api: VideoApi = "avatar" if self.video_api == "avatar" else "talkingavatar"
         voice_api: VoiceApi = "v3" if self.voice_api == "v3" else "v4"
         not_ready: AvatarNotReady = "fail" if self.avatar_not_ready == "fail" else "wait"
+        unlisted: UnlistedIds = "try" if self.unlisted_ids == "try" else "refuse"
         return Rules(
             video_api=video_api,
             voice_api=voice_api,
@@ -126,6 +132,7 @@ class AkoolResource(dg.ConfigurableResource):
             poll_seconds=self.poll_seconds,
             render_deadline_seconds=self.render_deadline_hours * 3600,
             avatar_not_ready=not_ready,
+            unlisted_ids=unlisted,
         )
 
     def _credential(self) -> Credential:
@@ -248,6 +255,7 @@ def resources_from_environment(settings: Settings) -> dict[str, Any]:
             poll_seconds=settings.poll_seconds,
             render_deadline_hours=settings.render_deadline_hours,
             avatar_not_ready=settings.avatar_not_ready,
+            unlisted_ids=settings.unlisted_ids,
         ),
         "ledger": LedgerResource(
             url=_ledger_url(settings),

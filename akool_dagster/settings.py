@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 VideoApi = Literal["talkingavatar", "avatar"]
 VoiceApi = Literal["v4", "v3"]
 AvatarNotReady = Literal["wait", "fail"]
+UnlistedIds = Literal["refuse", "try"]
 
 AKOOL_BASE_URL = "https://openapi.akool.com"
 
@@ -47,6 +48,9 @@ class Settings(BaseSettings):
             not lost: ``video_info_sensor`` saves it when it is there.
         avatar_not_ready: What a script does whose own avatar AKOOL still works on: ``wait`` for
             it, as long as for a video, or ``fail``. Nothing is spent on it before.
+        unlisted_ids: What a script does whose ``voice_id`` or ``avatar_id`` AKOOL lists nowhere:
+            ``refuse`` it before anything is spent, or ``try`` it. A typo in an ``avatar_id`` that
+            is tried costs the voice.
     """
 
     model_config = SettingsConfigDict(env_prefix="AKOOL_", frozen=True, env_ignore_empty=True)
@@ -68,6 +72,7 @@ class Settings(BaseSettings):
     poll_seconds: Annotated[float, Field(gt=0)] = 10.0
     render_deadline_hours: Annotated[float, Field(gt=0)] = 6.0
     avatar_not_ready: AvatarNotReady = "wait"
+    unlisted_ids: UnlistedIds = "refuse"
 
     @field_validator("base_url")
     @classmethod

@@ -24,6 +24,10 @@ from akool_dagster.settings import VoiceApi
 from akool_dagster.storage import Storage
 
 _NOTHING_SENT = "Nothing was sent."
+_CORRECT = (
+    "Correct the {0} of this row in the manifest; or set AKOOL_UNLISTED_IDS=try where it is right "
+    "and AKOOL only does not list it."
+)
 _UNDER_WAY = frozenset({State.PLANNED, State.RESERVED, State.SENDING, State.ACCEPTED})
 _TAKEN_SECONDS = 1.0
 
@@ -133,11 +137,13 @@ def _check_voice(tools: Tools, row: ScriptRow, whose: _Row) -> Outcome | None:
         return whose.trouble(
             Trouble.LATER, error.message, advice=error.advice, voice_id=row.voice_id
         )
+    if voice is None and tools.rules.unlisted_ids == "try":
+        return None
     if voice is None:
         return whose.trouble(
             Trouble.ROW,
             tools.voices.suggestion(row.voice_id),
-            advice="Correct the voice_id of this row in the manifest.",
+            advice=_CORRECT.format("voice_id"),
             voice_id=row.voice_id,
         )
     if voice.problem is None:
@@ -213,7 +219,9 @@ def _failed_upload(upload: Attempt, whose: _Row, avatar_id: str) -> Outcome:
     )
 
 
-def _unlisted(tools: Tools, upload: Attempt | None, whose: _Row, avatar_id: str) -> Outcome:
+def _unlisted(
+    tools: Tools, upload: Attempt | None, whose: _Row, avatar_id: str
+) -> ListedAvatar | Outcome:
     """Tells an upload that came to nothing, one that was never begun, and a typo apart."""
     if upload is not None and upload.state is State.FAILED:
         return _failed_upload(upload, whose, avatar_id)
@@ -236,10 +244,13 @@ def _unlisted(tools: Tools, upload: Attempt | None, whose: _Row, avatar_id: str)
             ),
             avatar_id=avatar_id,
         )
+    if tools.rules.unlisted_ids == "try":
+        # Official avatars are all listed: what is not may be shared by another account.
+        return ListedAvatar(avatar_id=avatar_id, avatar_from=AvatarSource.OWN)
     return whose.trouble(
         Trouble.ROW,
         tools.avatars.suggestion(avatar_id),
-        advice="Correct the avatar_id of this row in the manifest.",
+        advice=_CORRECT.format("avatar_id"),
         avatar_id=avatar_id,
     )
 

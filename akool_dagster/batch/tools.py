@@ -14,7 +14,7 @@ from akool_dagster.batch.sample_book import SampleBook
 from akool_dagster.batch.voice_book import VoiceBook
 from akool_dagster.downloads import Downloader
 from akool_dagster.ledger import Ledger, Limits
-from akool_dagster.settings import AvatarNotReady, VideoApi, VoiceApi
+from akool_dagster.settings import AvatarNotReady, UnlistedIds, VideoApi, VoiceApi
 from akool_dagster.storage import Storage
 
 LINK_LIFE_SECONDS = 7 * 24 * 3600.0
@@ -33,6 +33,7 @@ class Rules:
         poll_seconds: Pause between a create and the first look at its status.
         render_deadline_seconds: How long a run waits for one video.
         avatar_not_ready: What a row does whose own avatar AKOOL still works on.
+        unlisted_ids: What a row does whose voice or avatar AKOOL lists nowhere.
     """
 
     video_api: VideoApi = "talkingavatar"
@@ -42,6 +43,7 @@ class Rules:
     poll_seconds: float = 10.0
     render_deadline_seconds: float = 6 * 3600.0
     avatar_not_ready: AvatarNotReady = "wait"
+    unlisted_ids: UnlistedIds = "refuse"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,10 +24,10 @@ from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.voice_book import KnownVoice, VoiceBook
 from akool_dagster.batch.walk import Walk
-from akool_dagster.emulator import Fault, RunningEmulator
+from akool_dagster.emulator import Fault, RunningEmulator, serve
 from akool_dagster.manifest import ScriptRow
 from akool_dagster.manifest.avatars_file import OwnAvatar
-from akool_dagster_tests.support import csv_line, opened_tools, plain_line, quick_rules
+from akool_dagster_tests.support import QUICK, csv_line, opened_tools, plain_line, quick_rules
 
 RowsOf = Callable[..., list[ScriptRow]]
 
@@ -93,6 +93,16 @@ def test_typos_fail_at_the_first_stage_and_nothing_is_sent(
     assert all(text.endswith("Nothing was sent.") for text in told.values())
     assert sent(emulator) == 0
     assert all(count <= 3 for count in lists(emulator).values())  # the pages of one reading each
+
+
+def test_ids_that_akool_does_not_list_may_be_tried(tmp_path: Path, rows_of: RowsOf) -> None:
+    config = dataclasses.replace(QUICK, accept_unknown_ids=True)
+    with serve(config) as akool, opened_tools(
+        akool, tmp_path, rules=quick_rules(unlisted_ids="try")
+    ) as tools:  # fmt: skip
+        outcomes = walk(tools, rows_of(line("shared", voice="Voice_of_Kim", avatar="KimOfSales")))
+        assert all(out.ok for out in outcomes)
+        assert sent(akool) == 2
 
 
 def test_a_row_with_audio_of_its_own_is_checked_for_its_avatar_only(

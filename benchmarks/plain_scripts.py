@@ -46,7 +46,8 @@ def many_at_once(
 
 def _make(name: str, text: str, *, url: str, key: str, to: Path) -> None:
     with requests.Session() as session:
-        session.headers["x-api-key"] = key
+        # A server closes an idle connection after about as long as the pause between two polls.
+        session.headers.update({"x-api-key": key, "Connection": "close"})
         speech = {"input_text": text, "voice_id": "Emma_en-US"}
         voice = _post(session, f"{url}/api/open/v4/voice/tts", speech)
         audio = _wait(session, f"{url}/api/open/v4/voice/resource/detail/{voice['_id']}", "status")

@@ -1,8 +1,11 @@
 """The results of a manifest, for the person who wrote it."""
 
 from collections import Counter
+from collections.abc import Mapping
+from datetime import date
 
 import dagster as dg
+import pandas as pd
 
 from akool_dagster.assets.script_videos import DOWNLOADED_VIDEOS
 from akool_dagster.assets.tables import markdown_table
@@ -13,6 +16,7 @@ from akool_dagster.manifest import read_scripts
 from akool_dagster.partitions import lineage_only, manifests_partitions
 from akool_dagster.resources import LedgerResource, StorageResource
 
+_DAYS_SHOWN = 14
 _PREVIEW_ROWS = 50
 _PREVIEW_COLUMNS = ["script_id", "status", "cause", "video_file", "video_seconds", "credits"]
 
@@ -41,7 +45,7 @@ def batch_results(
     scripts = read_scripts(path)
     with ledger.open() as book:
         statuses = row_statuses(book, scripts.rows())
-        spend = book.spending.by_manifest().get(name)
+        spend, by_day = book.spending.by_manifest().get(name), book.spending.by_day()
     table = results_table(scripts.table, statuses)
     csv_path, parquet_path = root.results_path(name, ".csv"), root.results_path(name, ".parquet")
     root.install_bytes(csv_path, to_csv_bytes(table))
@@ -54,11 +58,28 @@ def batch_results(
             "statuses": dict(counts),
             "credits_of_these_rows": float(table["credits"].sum()),
             **_money(spend),
+            "credits_of_the_account_by_day": dg.MetadataValue.md(_days_table(by_day)),
             "csv": dg.MetadataValue.path(str(csv_path)),
             "parquet": dg.MetadataValue.path(str(parquet_path)),
             "preview": dg.MetadataValue.md(markdown_table(preview)),
         }
     )
+
+
+def _days_table(by_day: Mapping[date, Spend]) -> str:
+    """Lays out what all manifests together were estimated at and cost, the newest day first."""
+    lines = [
+        {
+            "day (UTC)": day.isoformat(),
+            "requests": spend.creates,
+            "estimated": f"{spend.estimated:g}",
+            "spent": f"{spend.spent:g}",
+            "not told yet": f"{spend.open:g}",
+            "in doubt": f"{spend.in_doubt:g}",
+        }
+        for day, spend in sorted(by_day.items(), reverse=True)[:_DAYS_SHOWN]
+    ]
+    return markdown_table(pd.DataFrame(lines, dtype=object))
 
 
 def _money(spend: Spend | None) -> dict[str, float]:

@@ -72,6 +72,8 @@ def test_results_hold_the_input_and_what_became_of_it(place: Place) -> None:
     facts = place.metadata("batch_results", "m")
     assert facts["credits_estimated"] >= facts["credits_spent"] > 0  # type: ignore[operator]
     assert facts["credits_in_doubt"] == 0
+    day = str(facts["credits_of_the_account_by_day"]).splitlines()[-1].split(" | ")
+    assert day[2:4] == [f"{facts[name]:g}" for name in ("credits_estimated", "credits_spent")]
     same = pd.read_parquet(place.data / "results" / "m.parquet")
     assert list(same["status"]) == list(table["status"])
 

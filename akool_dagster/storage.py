@@ -30,12 +30,13 @@ from typing import BinaryIO, Literal
 
 from upath import UPath
 
+from akool_dagster.file_endings import MANIFEST_SUFFIXES, TEXTS_SUFFIXES
+
 if sys.platform != "win32":
     import fcntl
 
-MANIFEST_SUFFIXES = (".csv", ".parquet")
-TEXTS_SUFFIXES = tuple(f".texts{suffix}" for suffix in MANIFEST_SUFFIXES)
-"""What follows a manifest's name in the name of the file that holds its texts by language."""
+RETIRED = "retired"
+"""The folder, inside that of the manifests, of those that Dagster is to forget."""
 STALE_PART_SECONDS = 24 * 3600
 COPY_BYTES = 1 << 20
 
@@ -128,16 +129,41 @@ class Storage:
         Raises:
             StorageError: The folder exists but cannot be listed. It is never taken for empty.
         """
+        return _manifests_in(self.root / "manifests")
+
+    def retired_manifests(self) -> list[UPath]:
+        """Lists the manifest files that were retired, as ``manifests()`` does the others.
+
+        They lie one folder below, where ``manifests()`` does not look.
+
+        Raises:
+            StorageError: The folder exists but cannot be listed. It is never taken for empty.
+        """
+        return _manifests_in(self.root / "manifests" / RETIRED)
+
+    def retire_manifest(self, name: str) -> None:
+        """Moves a manifest's file, then its texts, to the retired ones; a second call goes on.
+
+        The file goes first: seen without its texts, it would be another manifest.
+
+        Raises:
+            StorageError: Another file of its name was retired before, or the move did not work.
+        """
         folder = self.root / "manifests"
-        try:
-            folder.fs.invalidate_cache(folder.path)
-            entries = folder.fs.ls(folder.path, detail=True)
-        except FileNotFoundError:
-            return []
-        except Exception as error:
-            raise _failed("list", folder, error) from error
-        names = (Path(entry["name"]).name for entry in entries if entry["type"] != "directory")
-        return [folder / name for name in sorted(names) if _is_manifest(name)]
+        files = [path for path in self.manifests() if path.stem == name]
+        for path in (*files, *_texts_of(name, folder)):
+            self._move(path, folder / RETIRED / path.name)
+
+    def restore_manifest(self, name: str) -> None:
+        """Moves a retired manifest's texts, then its file, back; a second call goes on.
+
+        Raises:
+            StorageError: Another file stands in its place, or the move did not work.
+        """
+        folder = self.root / "manifests"
+        files = [path for path in self.retired_manifests() if path.stem == name]
+        for path in (*_texts_of(name, folder / RETIRED), *files):
+            self._move(path, folder / path.name)
 
     def voice_map_path(self) -> UPath:
         """Where the user says which voice speaks which language."""
@@ -295,6 +321,26 @@ class Storage:
         except Exception as error:
             raise _failed("copy", source, error) from error
 
+    def _move(self, source: UPath, target: UPath) -> None:
+        """Moves a file that may not be there; a kill leaves it in one place, or whole in both."""
+        if target.exists() and target.read_bytes() != source.read_bytes():
+            raise StorageError(
+                f"{source} was not moved: {target} is there already and has another content. Move "
+                "that one away, or rename it, then run again.",
+                path=target,
+            )
+        if not self.is_local:
+            self.copy(source, target)
+        try:
+            if self.is_local:
+                _make_folder(Path(target.path).parent)
+                _rename(Path(source.path), Path(target.path))
+                _sync_folder(Path(source.path).parent)
+            else:
+                source.unlink()
+        except Exception as error:
+            raise _failed("move", source, error) from error
+
     # -- care
 
     def check_writable(self) -> None:
@@ -421,7 +467,6 @@ class Part:
     def _settle(self) -> None:
         if not self.handle.closed:
             self.handle.flush()
-        _sync_file(self.path)
         if not self._lasting:
             self.handle.close()
         # A lasting part stays locked until it has its new name: nobody may take it over.
@@ -471,6 +516,23 @@ def _checked_name(name: str, what: str) -> str:
             path=name,
         )
     return name
+
+
+def _manifests_in(folder: UPath) -> list[UPath]:
+    try:
+        folder.fs.invalidate_cache(folder.path)
+        entries = folder.fs.ls(folder.path, detail=True)
+    except FileNotFoundError:
+        return []
+    except Exception as error:
+        raise _failed("list", folder, error) from error
+    names = (Path(entry["name"]).name for entry in entries if entry["type"] != "directory")
+    return [folder / name for name in sorted(names) if _is_manifest(name)]
+
+
+def _texts_of(manifest: str, folder: UPath) -> list[UPath]:
+    paths = [folder / (manifest + suffix) for suffix in TEXTS_SUFFIXES]
+    return [path for path in paths if path.exists()]
 
 
 def _is_manifest(name: str) -> bool:
@@ -557,6 +619,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _rename(part: Path, target: Path) -> None:
+    _sync_file(part)
     part.replace(target)
     _sync_folder(target.parent)
 

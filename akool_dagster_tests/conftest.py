@@ -4,6 +4,8 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from akool_dagster.batch.tools import Tools
 from akool_dagster.definitions import build_definitions
@@ -12,11 +14,18 @@ from akool_dagster.manifest import ScriptRow, read_manifest
 from akool_dagster_tests.dagster_place import Place, emulator_settings
 from akool_dagster_tests.support import QUICK, opened_tools, write_manifest
 
+# How fast a machine is says nothing about whether a property holds.
+hypothesis_settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("any machine")
+
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("AKOOL_", "DAGSTER_")):
+        # A worker of pytest-xdist has a width of its own.
+        if name.startswith(("AKOOL_", "DAGSTER_")) or name == "COLUMNS":
             monkeypatch.delenv(name)
 
 

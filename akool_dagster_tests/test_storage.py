@@ -374,6 +374,38 @@ def test_copy_of_what_is_not_there(storage):
     assert files_of(storage) == ["videos/m/two.mp4"]
 
 
+# Retired manifests
+
+
+def test_a_retired_manifest_and_its_texts_move_out_of_sight_and_back(storage):
+    folder = storage.root / "manifests"
+    for name in ("m.CSV", "m.texts.csv", "m2.csv", "n.csv"):
+        storage.install_bytes(folder / name, name.encode())
+    assert storage.retired_manifests() == []
+    storage.retire_manifest("m")
+    storage.retire_manifest("m")
+    assert storage.manifests() == [folder / "m2.csv", folder / "n.csv"]
+    assert storage.retired_manifests() == [folder / "retired" / "m.CSV"]
+    assert (folder / "retired" / "m.texts.csv").read_bytes() == b"m.texts.csv"
+    storage.restore_manifest("m")
+    assert (folder / "m.CSV").read_bytes() == b"m.CSV"
+    assert files_of(storage) == [
+        f"manifests/{name}" for name in ("m.CSV", "m.texts.csv", "m2.csv", "n.csv")
+    ]
+
+
+def test_a_retired_manifest_is_never_replaced_by_another(storage):
+    old, new = storage.root / "manifests" / "retired" / "m.csv", storage.root / "manifests/m.csv"
+    storage.install_bytes(old, b"old")
+    storage.install_bytes(new, b"new")
+    with pytest.raises(StorageError, match=r"m\.csv is there already and has another content"):
+        storage.retire_manifest("m")
+    assert (old.read_bytes(), new.read_bytes()) == (b"old", b"new")
+    storage.install_bytes(new, b"old")  # as a move that was killed halfway leaves it
+    storage.retire_manifest("m")
+    assert files_of(storage) == ["manifests/retired/m.csv"]
+
+
 # A remote system that breaks
 
 

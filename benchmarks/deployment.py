@@ -164,9 +164,41 @@ class Dagster:
                 raise RuntimeError(f"the backfill is {status}:\n{self.log.read_text()[-5000:]}")
             time.sleep(pause)
 
-    def runs(self) -> int:
-        """How many runs there are."""
-        return self._ask("{ runsOrError { ... on Runs { count } } }")["runsOrError"]["count"]
+    def cancel(self, backfill: str) -> None:
+        """Cancels a backfill, and does not wait until that is done.
+
+        Args:
+            backfill: Its id.
+        """
+        self._ask(
+            "mutation ($id: String!) { cancelPartitionBackfill(backfillId: $id) { __typename } }",
+            id=backfill,
+        )
+
+    def partitions(self, asset: str) -> list[str]:
+        """The partition keys of an asset.
+
+        Args:
+            asset: Its name.
+
+        Returns:
+            The keys, in their order.
+        """
+        query = (
+            "query ($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key) "
+            "{ ... on AssetNode { partitionKeys } } }"
+        )
+        return self._ask(query, key={"path": [asset]})["assetNodeOrError"].get("partitionKeys", [])
+
+    def runs(self, *, backfill: str | None = None) -> int:
+        """How many runs there are.
+
+        Args:
+            backfill: Only those of this backfill.
+        """
+        query = "query ($f: RunsFilter!) { runsOrError(filter: $f) { ... on Runs { count } } }"
+        tags = [] if backfill is None else [{"key": "dagster/backfill", "value": backfill}]
+        return self._ask(query, f={"tags": tags})["runsOrError"]["count"]
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
@@ -220,7 +252,7 @@ def running(command: Sequence[str], log: Path, *, env: Mapping[str, str]) -> Ite
     Yields:
         Its process id.
     """
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AKOOL_", "DAGSTER_"))}
+    clean = clean_environment()
     with log.open("wb") as sink:
         process = subprocess.Popen(
             command, env={**clean, **env}, stdout=sink, stderr=sink, start_new_session=True
@@ -234,6 +266,11 @@ def running(command: Sequence[str], log: Path, *, env: Mapping[str, str]) -> Ite
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment of this process without what would decide for AKOOL or Dagster."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("AKOOL_", "DAGSTER_"))}
 
 
 def free_port() -> int:

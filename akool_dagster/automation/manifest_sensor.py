@@ -98,7 +98,10 @@ def manifest_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Asks for the validation of new and changed manifests; checks avatars.csv by itself."""
     seen, now = _read_cursor(context), time.time()
-    plan = plan_manifests(list_manifest_files(storage), seen=seen, now=now)
+    known = set(context.instance.get_dynamic_partitions("manifests"))
+    # One that was retired and is back is new again, whatever the cursor remembers.
+    remembered = {name: fingerprint for name, fingerprint in seen.items() if name in known}
+    plan = plan_manifests(list_manifest_files(storage), seen=remembered, now=now)
     avatars = watch_avatars(storage.open(), seen=seen, now=now, settle_seconds=SETTLE_SECONDS)
     complaints = [*plan.complaints, *filter(None, [avatars.complaint])]
     for complaint in complaints:
@@ -115,13 +118,20 @@ def manifest_sensor(
         asset_events=avatars.evaluations,
         run_requests=[
             dg.RunRequest(
-                run_key=f"{name}:{fingerprint}", partition_key=name, tags={"akool/manifest": name}
+                run_key=_run_key(name, fingerprint, now=None if name in known else now),
+                partition_key=name,
+                tags={"akool/manifest": name},
             )
             for name, fingerprint in sorted(plan.changed.items())
         ],
         skip_reason=None if plan.changed else "; ".join(complaints) or "avatars.csv is valid.",
         cursor=cursor,
     )
+
+
+def _run_key(name: str, fingerprint: str, *, now: float | None) -> str:
+    """Names a validation; Dagster starts none twice, but that of a file that came back may be."""
+    return f"{name}:{fingerprint}" + ("" if now is None else f":{now:.0f}")
 
 
 def list_manifest_files(storage: StorageResource) -> list[ManifestFile]:

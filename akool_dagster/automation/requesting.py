@@ -11,7 +11,7 @@ from akool_dagster.automation.jobs import request_videos
 from akool_dagster.automation.live_runs import busy_keys
 from akool_dagster.automation.row_runs import plan_row_runs
 from akool_dagster.batch.planning import keys_to_request
-from akool_dagster.batch.row_status import RowStatus, row_statuses
+from akool_dagster.batch.row_status import RowStatus, statuses_but_saved
 from akool_dagster.ledger import Ledger
 from akool_dagster.manifest import read_scripts
 from akool_dagster.resources import AkoolResource, LedgerResource, StorageResource
@@ -57,7 +57,7 @@ def plan_requests(
 def read_statuses(
     instance: dg.DagsterInstance, *, ledger: Ledger, storage: Storage
 ) -> dict[str, RowStatus]:
-    """Looks up where every script of every validated manifest stands.
+    """Looks up where the scripts of every validated manifest stand whose video is not saved.
 
     Args:
         instance: The Dagster instance; names the manifests.
@@ -71,7 +71,7 @@ def read_statuses(
     for name in instance.get_dynamic_partitions("manifests"):
         path = storage.scripts_path(name)
         if path.exists():
-            rows = row_statuses(ledger, read_scripts(path).rows())
+            rows, _ = statuses_but_saved(ledger, read_scripts(path))
             statuses.update({status.row.key: status for status in rows})
     return statuses
 

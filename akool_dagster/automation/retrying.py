@@ -44,7 +44,7 @@ def retry_scripts(
     standings = [_choice(Standing, word, "standings") for word in config.standings]
     stages = [_choice(Stage, word, "stages") for word in config.stages]
     root = storage.open()
-    _check_manifest(root, config.manifest)
+    _check_manifest(context.instance, root, config.manifest)
     with open_tools(akool, ledger, storage) as tools:
         rows = read_scripts(root.scripts_path(config.manifest)).rows()
         statuses = row_statuses(tools.ledger, rows)
@@ -63,13 +63,15 @@ def _choice(choices: type[_Choice], word: str, name: str) -> _Choice:
         ) from None
 
 
-def _check_manifest(storage: Storage, manifest: str) -> None:
-    if storage.scripts_path(manifest).exists():
+def _check_manifest(instance: dg.DagsterInstance, storage: Storage, manifest: str) -> None:
+    names = instance.get_dynamic_partitions("manifests")
+    known = sorted(name for name in names if storage.scripts_path(name).exists())
+    if manifest in known:
         return
-    known = sorted(path.stem for path in (storage.root / "scripts").glob("*.parquet"))
     raise dg.Failure(
         f"manifest: there is no validated manifest {manifest!r}; there are: "
-        f"{', '.join(known) or 'none'}. Nothing was sent.",
+        f"{', '.join(known) or 'none'}. One that was retired comes back when its file does. "
+        "Nothing was sent.",
         allow_retries=False,
     )
 

@@ -77,7 +77,7 @@ def build_video_info_sensor(*, max_scripts_per_run: int) -> dg.SensorDefinition:
             requests = [
                 *request_downloads(
                     tools.ledger.deliveries,
-                    wanted=_wanted_contents(tools),
+                    wanted=_wanted_contents(tools, known={manifest_of(key) for key in all_keys}),
                     all_keys=all_keys,
                     busy=busy,
                     longest=max_scripts_per_run,
@@ -133,11 +133,15 @@ def _settle(tools: Tools) -> int:
     return sum(attempt.kind is Kind.VIDEO for attempt in settled)
 
 
-def _wanted_contents(tools: Tools) -> dict[str, str]:
-    """Reads which content each row wants now, of the manifests that have something waiting."""
+def _wanted_contents(tools: Tools, *, known: Collection[str]) -> dict[str, str]:
+    """Reads which content each row wants now, of the manifests that have something waiting.
+
+    What of a retired manifest still waits, a failure to be shown, has no partition to show it on.
+    """
     waiting = tools.ledger.deliveries.waiting(now=tools.clock())
     wanted: dict[str, str] = {}
-    for name in {manifest_of(entry.delivery.script_key) for entry in waiting}:
+    names = {manifest_of(entry.delivery.script_key) for entry in waiting}
+    for name in names.intersection(known):
         path = tools.storage.scripts_path(name)
         if path.exists():
             wanted.update({row.key: row.video_hash for row in read_scripts(path).rows()})

@@ -25,8 +25,8 @@ from akool_dagster.akool import (
 )
 from akool_dagster.batch import wording
 from akool_dagster.batch.avatar_book import TAKEN_OVER
-from akool_dagster.batch.creating import Accepted, NotRequested, Wish, create, reopen_account
-from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
+from akool_dagster.batch.creating import Accepted, Wish, create, reopen_account
+from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import Attempt, Delivery, Kind, Ledger, State
 from akool_dagster.manifest.avatars_file import OwnAvatar

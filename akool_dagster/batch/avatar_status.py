@@ -1,13 +1,15 @@
 """Tells for each of the user's own avatars where its upload stands."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from akool_dagster.batch.avatar_stage import clashing, earlier_upload, not_made
 from akool_dagster.batch.outcomes import sentences
 from akool_dagster.ledger import Attempt, Kind, Ledger, State
-from akool_dagster.manifest.avatars_file import OwnAvatar
+from akool_dagster.manifest import ManifestError
+from akool_dagster.manifest.avatars_file import AVATARS_FILE, OwnAvatar, read_avatars
+from akool_dagster.storage import Storage
 
 
 class AvatarStanding(str, Enum):
@@ -45,7 +47,7 @@ _STANDINGS = {
 _NOT_MADE = frozenset({AvatarStanding.REFUSED, AvatarStanding.FAILED, AvatarStanding.IN_DOUBT})
 _NEXT_STEP = {
     AvatarStanding.NEW: "To upload it: akool-dagster avatars --upload {avatar_id}",
-    AvatarStanding.ACCEPTED: "Nothing: scripts that name it wait for it.",
+    AvatarStanding.ACCEPTED: "Nothing: AKOOL works on it.",
 }
 
 
@@ -86,6 +88,30 @@ def avatar_statuses(ledger: Ledger, avatars: Iterable[OwnAvatar]) -> list[Avatar
         kind=Kind.AVATAR, content_hashes=[avatar.content_hash for avatar in avatars]
     )
     return [_status(ledger, avatar, uploads.get(avatar.content_hash)) for avatar in avatars]
+
+
+def never_uploaded(ledger: Ledger, storage: Storage, names: Collection[str]) -> list[str]:
+    """Finds the avatars that stand in ``avatars.csv`` and were never uploaded.
+
+    Args:
+        ledger: The ledger.
+        storage: The data root.
+        names: The avatars that are asked about, by id; others are left out.
+
+    Returns:
+        Their ids, in the order of the file; none while the file is broken or not there.
+    """
+    path = storage.path(AVATARS_FILE)
+    try:
+        own = read_avatars(path).avatars if path.exists() else ()
+    except ManifestError:
+        return []
+    asked = [avatar for avatar in own if avatar.avatar_id in names]
+    return [
+        status.avatar.avatar_id
+        for status in avatar_statuses(ledger, asked)
+        if status.standing is AvatarStanding.NEW
+    ]
 
 
 def _status(ledger: Ledger, avatar: OwnAvatar, upload: Attempt | None) -> AvatarStatus:

@@ -240,7 +240,7 @@ def _unlisted(
             f"Your own avatar {avatar_id} stands in {AVATARS_FILE} and was not uploaded yet.",
             advice=(
                 f"Upload it first: akool-dagster avatars --upload {avatar_id} (or materialize its "
-                "partition of custom_avatars). Then materialize the row again."
+                "partition of custom_avatars). Then run the row (or materialize it) again."
             ),
             avatar_id=avatar_id,
         )

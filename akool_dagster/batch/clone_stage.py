@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 from akool_dagster.akool import AkoolError, NotFound, VoiceCloneRequest
 from akool_dagster.batch import wording
-from akool_dagster.batch.creating import Accepted, NotRequested, Wish, create
-from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
+from akool_dagster.batch.creating import Accepted, Wish, create
+from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
 from akool_dagster.batch.sample_book import Sample, UnusableSample
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.waiting import wait_for

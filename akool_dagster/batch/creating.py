@@ -21,7 +21,7 @@ from akool_dagster.akool import (
     TryAgainLater,
 )
 from akool_dagster.batch.look_times import first_look, limits_now
-from akool_dagster.batch.outcomes import Later
+from akool_dagster.batch.outcomes import Later, NotRequested
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import AccountStop, Attempt, Hold, Kind, State
 
@@ -97,21 +97,6 @@ class Wish:
     price: float
     media_seconds: float | None
     send: Callable[[str | None], Accepted]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotRequested:
-    """Nothing was sent, for a reason that is not the row's.
-
-    Attributes:
-        reason: Why.
-        advice: What a person must do.
-        code: AKOOL's code, when it gave one.
-    """
-
-    reason: str
-    advice: str
-    code: int | None = None
 
 
 def create(tools: Tools, wish: Wish) -> Attempt | Later | NotRequested:

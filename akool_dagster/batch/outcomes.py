@@ -103,3 +103,18 @@ class Later:
     at: float
     wants_slot: bool = False
     waits_for: Attempt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotRequested:
+    """Nothing was sent, for a reason that is not the row's.
+
+    Attributes:
+        reason: Why.
+        advice: What a person must do.
+        code: AKOOL's code, when it gave one.
+    """
+
+    reason: str
+    advice: str
+    code: int | None = None

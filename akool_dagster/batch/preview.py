@@ -122,23 +122,26 @@ def preview(
     *,
     clones_apart: bool,
     known_keys: Collection[str] = (),
+    done_keys: Collection[str] = (),
 ) -> Preview:
     """Foresees what a run would do; each distinct content is priced once.
 
     A content that several rows share is priced in the group of the first of them.
 
     Args:
-        statuses: All rows of a manifest, in its order.
+        statuses: All rows of a manifest, in its order, but those of ``done_keys``.
         prices: What AKOOL takes, as far as known.
         clones_apart: Whether the clone of a voice sample is a create of its own (v4), or part of
             the speech (v3).
         known_keys: Keys of the manifest's rows as of before.
+        done_keys: Keys of rows that are known to be `Change.DONE` and were not looked up.
 
     Returns:
         The preview.
     """
     count = _Count(prices, clones_apart=clones_apart)
-    removed = set(known_keys)
+    count.groups[Change.DONE] = Group(rows=len(done_keys))
+    removed = set(known_keys).difference(done_keys)
     for status in statuses:
         count.add(status)
         removed.discard(status.row.key)

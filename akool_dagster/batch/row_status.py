@@ -1,13 +1,13 @@
 """Tells for each script row where it stands: one named state, its cause, and the next step."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
 from akool_dagster.batch import wording
 from akool_dagster.batch.outcomes import Stage, sentences
 from akool_dagster.ledger import Attempt, Delivery, Kind, Ledger, State
-from akool_dagster.manifest import ScriptRow
+from akool_dagster.manifest import Manifest, ScriptRow
 
 
 class Standing(str, Enum):
@@ -145,6 +145,26 @@ def row_statuses(ledger: Ledger, rows: Iterable[ScriptRow]) -> list[RowStatus]:
         )
         for row in rows
     ]
+
+
+def statuses_but_saved(
+    ledger: Ledger, manifest: Manifest
+) -> tuple[list[RowStatus], Collection[str]]:
+    """Looks the rows of a manifest up that are not `Standing.SAVED`, and only names the others.
+
+    Of a large manifest that was made before, that spares most of the time.
+
+    Args:
+        ledger: The ledger.
+        manifest: The manifest.
+
+    Returns:
+        The statuses in the order of the file, and the keys of the rows that have none because
+        the video of what they say now is on our storage. (A few of these may have one.)
+    """
+    here = ledger.deliveries.videos_here(manifest.name)
+    statuses = row_statuses(ledger, manifest.rows_but(here))
+    return statuses, set(manifest.keys).difference(status.row.key for status in statuses)
 
 
 def _clones(ledger: Ledger, rows: Iterable[ScriptRow]) -> dict[str, Attempt]:

@@ -3,8 +3,8 @@
 from akool_dagster.akool import ClonedSpeechRequest, SpeechRequest
 from akool_dagster.batch import wording
 from akool_dagster.batch.clone_stage import ClonedVoice, cloned_voice, forget_if_gone
-from akool_dagster.batch.creating import Accepted, NotRequested, Wish, create
-from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
+from akool_dagster.batch.creating import Accepted, Wish, create
+from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
 from akool_dagster.batch.prices import speech_seconds
 from akool_dagster.batch.saving import NotSaved, is_saved, save, save_given
 from akool_dagster.batch.tools import Tools

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from akool_dagster.batch.creating import NotRequested
-from akool_dagster.batch.outcomes import Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import NotRequested, Outcome, Stage, Trouble
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 
 _DOUBT_ADVICE = (

@@ -11,14 +11,14 @@ import click
 
 from akool_dagster.batch.preview import Change, Preview, preview
 from akool_dagster.batch.prices import PriceBook
-from akool_dagster.batch.row_status import row_statuses
+from akool_dagster.batch.row_status import statuses_but_saved
 from akool_dagster.cli.catalog_report import CatalogReport, age_in_words, catalog_report
 from akool_dagster.cli.dagster_home import use_dagster_home
 from akool_dagster.cli.exits import Exit, stop
 from akool_dagster.cli.tables import stop_in_words, stop_json
 from akool_dagster.cli.workplace import checked_manifest, opened_ledger
 from akool_dagster.ledger import Ledger
-from akool_dagster.manifest import Manifest, ManifestError, read_scripts
+from akool_dagster.manifest import Manifest, ManifestError, read_script_keys
 from akool_dagster.settings import Settings, load_settings
 from akool_dagster.storage import Storage, open_storage
 
@@ -66,13 +66,14 @@ def plan(manifest: str, refresh: bool, as_json: bool) -> None:
         stop(f"{error}\n\nNothing was asked for and nothing was spent.", Exit.BAD_INPUT)
     with opened_ledger(settings) as ledger:
         prices = PriceBook.from_ledger(ledger)
-        statuses = row_statuses(ledger, checked.rows())
+        statuses, done_keys = statuses_but_saved(ledger, checked)
         catalogs = catalog_report(ledger, storage, settings, manifest=checked, statuses=statuses)
         seen = preview(
             statuses,
             prices,
             clones_apart=settings.voice_api == "v4",
             known_keys=_known_keys(ledger, storage, checked.name),
+            done_keys=done_keys,
         )
         stopped = ledger.account.open_stop()
     repairs = [str(repair) for repair in checked.repairs]
@@ -128,7 +129,7 @@ def _known_keys(ledger: Ledger, storage: Storage, manifest: str) -> set[str]:
     keys = ledger.deliveries.keys_of(manifest)
     path = storage.scripts_path(manifest)
     try:
-        return keys | set(read_scripts(path).keys) if path.exists() else keys
+        return keys | set(read_script_keys(path)) if path.exists() else keys
     except ManifestError:  # the copy is damaged; the next validation writes it anew
         return keys
 

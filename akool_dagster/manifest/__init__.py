@@ -7,10 +7,10 @@ are what the rest of the package works with.
 
 from akool_dagster.manifest.columns import AVATAR_COLUMNS, COLUMNS, VOICE_COLUMNS
 from akool_dagster.manifest.manifest import (
-    MANIFEST_SUFFIXES,
     Manifest,
     manifest_name,
     read_manifest,
+    read_script_keys,
     read_scripts,
     write_scripts,
 )
@@ -22,7 +22,6 @@ from akool_dagster.manifest.voice_files import VoiceFiles
 __all__ = [
     "AVATAR_COLUMNS",
     "COLUMNS",
-    "MANIFEST_SUFFIXES",
     "VOICE_COLUMNS",
     "Manifest",
     "ManifestError",
@@ -33,6 +32,7 @@ __all__ = [
     "find_texts",
     "manifest_name",
     "read_manifest",
+    "read_script_keys",
     "read_scripts",
     "write_scripts",
 ]

@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from io import BytesIO
@@ -25,15 +25,12 @@ from akool_dagster.manifest.columns import (
     VOICE_COLUMNS,
 )
 from akool_dagster.manifest.languages import Companions, fan_out, names_languages
-from akool_dagster.manifest.report import Repair, Report
+from akool_dagster.manifest.report import ManifestError, Repair, Report
 from akool_dagster.manifest.rows import ScriptRow, hash_video, hash_voice
 from akool_dagster.manifest.rules import NAME, check_table
 from akool_dagster.manifest.table_file import read_bytes, read_table
 from akool_dagster.manifest.texts_file import find_texts, read_texts
 from akool_dagster.manifest.voice_files import VoiceFiles, read_voice_map
-
-MANIFEST_SUFFIXES = (".csv", ".parquet")
-"""Endings of the files that `read_manifest` reads, in small letters."""
 
 _BLOCK = 10_000  # rows held as Python objects at a time
 _METADATA = b"akool_dagster.manifest"
@@ -71,6 +68,17 @@ class Manifest:
         """All rows in file order."""
         for start in range(0, len(self), _BLOCK):
             yield from self._rows(slice(start, start + _BLOCK))
+
+    def rows_but(self, video_hashes: Mapping[str, str]) -> Iterator[ScriptRow]:
+        """The rows in file order, without those that show what is known of them.
+
+        Args:
+            video_hashes: ``video_hash`` by key; a row with this key and hash is left out.
+        """
+        pairs = zip(self.keys, self.hashes["video_hash"].tolist(), strict=True)
+        others = [i for i, (key, shown) in enumerate(pairs) if video_hashes.get(key) != shown]
+        for start in range(0, len(others), _BLOCK):
+            yield from self._rows(others[start : start + _BLOCK])
 
     def row(self, script_id: str) -> ScriptRow:
         """One row.
@@ -119,7 +127,7 @@ class Manifest:
     def _positions(self) -> dict[str, int]:
         return {script_id: i for i, script_id in enumerate(self.table["script_id"].tolist())}
 
-    def _rows(self, part: slice) -> Iterator[ScriptRow]:
+    def _rows(self, part: slice | list[int]) -> Iterator[ScriptRow]:
         table = self.table.iloc[part]
         extras = [name for name in table.columns if name not in COLUMNS]
         known = _records(table[list(COLUMNS)])
@@ -272,10 +280,29 @@ def read_scripts(path: UPath | Path) -> Manifest:
             sha256=about["sha256"],
         )
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        raise report.stop_with(
-            "the file is damaged or was not written by akool-dagster",
-            fix="materialize script_manifests for this manifest again",
-        ) from error
+        raise _not_ours(report) from error
+
+
+def read_script_keys(path: UPath | Path) -> list[str]:
+    """Reads only the keys of what `Manifest.to_parquet_bytes` wrote, in file order.
+
+    Raises:
+        ManifestError: The file cannot be read or was not written by this package.
+    """
+    report = Report(path)
+    data = read_bytes(path, report)
+    try:
+        stored = parquet.ParquetFile(pa.BufferReader(data)).read(columns=["key"])
+        return stored["key"].to_pylist()
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise _not_ours(report) from error
+
+
+def _not_ours(report: Report) -> ManifestError:
+    return report.stop_with(
+        "the file is damaged or was not written by akool-dagster",
+        fix="materialize script_manifests for this manifest again",
+    )
 
 
 def _hash_rows(table: pd.DataFrame) -> pd.DataFrame:

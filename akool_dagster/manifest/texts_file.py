@@ -20,12 +20,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from upath import UPath
 
+from akool_dagster.file_endings import TEXTS_SUFFIXES
 from akool_dagster.manifest.columns import AVATAR_COLUMNS, VOICE_COLUMNS, Layout
 from akool_dagster.manifest.report import ManifestError, Report
 from akool_dagster.manifest.rules import read_cells
 from akool_dagster.manifest.table_file import read_table
 from akool_dagster.manifest.values import read_language
-from akool_dagster.storage import TEXTS_SUFFIXES
 
 LOCAL_COLUMNS = ("script", "title", *VOICE_COLUMNS, *AVATAR_COLUMNS, "rate", "background")
 """The columns that may differ from language to language."""

@@ -168,12 +168,12 @@ def slow(emulator: RunningEmulator, tmp_path: Path) -> Iterator[Tools]:
 def test_a_row_waits_for_its_own_avatar_before_its_voice_is_paid(
     slow: Tools, emulator: RunningEmulator, rows_of: RowsOf
 ) -> None:
-    upload(slow, name="[[avatar:slow 60]]")
+    upload(slow, name="[[avatar:slow 36000]]")
     kim, jane = rows_of(line("kim", avatar="Kim01"), line("jane"))
     steps = Walk(slow, run_id="run").outcomes([kim, jane], stages=STAGES)
     assert [next(steps).key for _ in STAGES] == ["m.jane"] * 3
     assert emulator.emulator.stats().received["voice"] == 1
-    emulator.emulator.clock.advance(3600)
+    emulator.emulator.clock.advance(40_000)
     assert [(out.key, out.ok) for out in steps] == [("m.kim", True)] * 3
 
 
@@ -435,13 +435,11 @@ def test_many_rows_are_checked_without_the_network(
     assert "not at AKOOL yet" in problems["m.mine"][0]
 
 
-def test_ten_thousand_typos_are_found_within_a_second(rows_of: RowsOf) -> None:
+def test_each_of_ten_thousand_typos_is_found(rows_of: RowsOf) -> None:
     (row,) = rows_of(line("a", voice="Emma_en_US", avatar="Jane"))
     rows = [dataclasses.replace(row, key=f"m.{number}") for number in range(10_000)]
     catalogs = SavedCatalogs(
         avatars={f"Jane_{number}": known(f"Jane_{number}") for number in range(500)},
         voices={f"Emma_{number}": KnownVoice(voice_id=f"Emma_{number}") for number in range(500)},
     )
-    began = time.perf_counter()
-    assert len(check_rows(rows, catalogs)) == 10_000
-    assert time.perf_counter() - began < 1.0
+    assert set(check_rows(rows, catalogs)) == {row.key for row in rows}

@@ -9,7 +9,7 @@ from akool_dagster.cli import main
 from akool_dagster_tests.cli.conftest import Shell
 from akool_dagster_tests.support import plain_line
 
-COMMANDS = ("demo", "dev", "plan", "run", "status", "resolve", "emulator")
+COMMANDS = ("demo", "dev", "plan", "run", "status", "resolve", "avatars", "emulator")
 
 
 def said(*words: str) -> Result:

@@ -244,15 +244,16 @@ def test_many_different_problems_are_counted(shell: Shell) -> None:
     assert "  ... and 3 more" in result.stdout.splitlines()
 
 
-def test_scripts_that_are_done_are_not_looked_up(shell: Shell) -> None:
-    shell.walked("m", plain_line("a"))
+def test_scripts_that_a_run_would_not_ask_for_are_not_looked_up(shell: Shell) -> None:
+    rows = [plain_line("a"), plain_line("refused", "[[video:1003]]")]
+    shell.walked("m", *rows)
     shell("plan", "m", "--refresh")
     catalog = pd.read_parquet(shell.data / "catalogs" / "avatars.parquet")
     without = catalog[catalog["avatar_id"] != "Jane_in_Blue_2024"]
     without.attrs = catalog.attrs
     without.to_parquet(shell.data / "catalogs" / "avatars.parquet", index=False)
     assert json.loads(shell("plan", "m", "--json").stdout)["catalog_problems"] == []
-    shell.put("m", plain_line("a"), plain_line("b"))
+    shell.put("m", *rows, plain_line("b"))
     (problem,) = json.loads(shell("plan", "m", "--json").stdout)["catalog_problems"]
     assert problem["key"] == "m.b"
 

@@ -12,6 +12,7 @@ from akool_dagster.manifest import (
     Manifest,
     ManifestError,
     read_manifest,
+    read_script_keys,
     read_scripts,
     write_scripts,
 )
@@ -177,3 +178,19 @@ def test_the_ways_of_a_voice_and_an_avatar_do_not_collide(tmp_path: Path):
     assert a.voice_hash != b.voice_hash
     assert b.voice_hash == c.voice_hash == d.voice_hash
     assert b.video_hash == c.video_hash != d.video_hash
+
+
+def test_the_keys_alone_are_read_alike(manifest: Manifest, tmp_path: Path):
+    path = UPath(tmp_path / "scripts" / "batch.parquet")
+    write_scripts(manifest, path)
+    assert read_script_keys(path) == manifest.keys == ["batch.b", "batch.a", "batch.c"]
+    path.write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(ManifestError, match="damaged or was not written by akool-dagster"):
+        read_script_keys(path)
+
+
+def test_rows_that_show_what_is_known_of_them_are_left_out(manifest: Manifest):
+    rows = list(manifest.rows())
+    known = {rows[0].key: rows[0].video_hash, rows[1].key: rows[0].video_hash, "x": "y"}
+    assert list(manifest.rows_but(known)) == rows[1:]
+    assert list(manifest.rows_but({})) == rows

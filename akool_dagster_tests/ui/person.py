@@ -68,7 +68,7 @@ class Person:
 
     def launch(self, group: str, *, manifest: str, rows: int) -> None:
         """Launches a backfill of a group's assets over all scripts of one manifest."""
-        self._materialize(group)
+        self.open_materialize(group)
         self.page.get_by_text("Select a partition or create one").click()
         self.page.get_by_placeholder("Filter partitions").fill(f"{manifest}.")
         self.page.get_by_text(f"Select all ({rows})").click()
@@ -77,11 +77,12 @@ class Person:
 
     def launch_all(self, group: str) -> None:
         """Launches a backfill of a group's assets over all their partitions."""
-        self._materialize(group)
+        self.open_materialize(group)
         self.page.get_by_role("button", name="All", exact=True).click()
         self._launch_backfill()
 
-    def _materialize(self, group: str) -> None:
+    def open_materialize(self, group: str) -> None:
+        """Opens the dialog in which the partitions of a group's assets are chosen."""
         selection = quote(f'group:"{group}"')
         self.open(f"/asset-groups~{selection}/")
         self.page.get_by_role("button", name="Materialize all").click()

@@ -1,6 +1,8 @@
 """The files that the emulator delivers, decoded by an independent reader."""
 
 import io
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -344,3 +346,29 @@ def test_a_subtitle_stays_inside_the_picture() -> None:
     for edge in ((0, 0, 20, 360), (620, 100, 640, 360)):
         assert picture.crop(edge).tobytes() == before.crop(edge).tobytes()
     assert picture.tobytes() != before.tobytes()
+
+
+_MANY_FIRST_WORDS = """
+import threading
+from akool_dagster.emulator.media.speech import Speech, speak
+
+gate = threading.Barrier(16)
+
+def begin(number):
+    gate.wait()
+    for text in range(5):
+        speak(Speech(text=f"Voice {number} says its text number {text}.", timbre=str(number)))
+
+threads = [threading.Thread(target=begin, args=(number,)) for number in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def test_the_first_texts_of_a_process_may_come_all_at_once() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", _MANY_FIRST_WORDS], capture_output=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")

@@ -43,7 +43,8 @@ _ESPEAK_NAMES = {"zh": "cmn", "en-gb": "en-gb-x-rp", "no": "nb", "es-mx": "es-41
 _WOMEN = ("shelby",)
 _MEN = ("Denis", "Andy", "Hugo", "miguel", "Diogo")
 
-# eSpeak NG is one per process and takes one text at a time.
+# eSpeak NG is one per process and takes one text at a time; to begin it twice at once breaks the
+# memory of the process.
 _lock = threading.Lock()
 
 
@@ -153,8 +154,13 @@ class _Engine:
         return 0
 
 
-@cache
 def _engine() -> _Engine | None:
+    with _lock:
+        return _begun_engine()
+
+
+@cache
+def _begun_engine() -> _Engine | None:
     try:
         loader = importlib.import_module("espeakng_loader")
         return _Engine(ctypes.CDLL(loader.get_library_path()), loader.get_data_path())

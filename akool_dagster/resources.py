@@ -11,10 +11,10 @@ import pandas as pd
 from pydantic import Field
 
 from akool_dagster.akool import AkoolClient, Credential, Timeouts, choose_credential
-from akool_dagster.batch.avatar_book import open_avatar_book
+from akool_dagster.batch.catalogs.avatar_book import open_avatar_book
+from akool_dagster.batch.catalogs.voice_book import open_voice_book
 from akool_dagster.batch.prices import PriceBook
 from akool_dagster.batch.tools import Rules, Tools
-from akool_dagster.batch.voice_book import open_voice_book
 from akool_dagster.downloads import Downloader
 from akool_dagster.ledger import Ledger, Limits
 from akool_dagster.settings import (

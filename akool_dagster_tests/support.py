@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from akool_dagster.akool import AkoolClient, ApiKey
-from akool_dagster.batch.avatar_book import open_avatar_book
+from akool_dagster.batch.catalogs.avatar_book import open_avatar_book
+from akool_dagster.batch.catalogs.voice_book import open_voice_book
 from akool_dagster.batch.tools import Rules, Tools
-from akool_dagster.batch.voice_book import open_voice_book
 from akool_dagster.downloads import Downloader
 from akool_dagster.emulator import EmulatorConfig, RenderTimes, RunningEmulator
 from akool_dagster.ledger import Ledger, Limits

@@ -12,10 +12,10 @@ from akool_dagster.akool import AkoolClient
 
 PACKAGE = Path(akool_dagster.__file__).parent
 STAGES_THAT_PAY = {
-    "batch/avatar_stage.py",
-    "batch/clone_stage.py",
-    "batch/video_stage.py",
-    "batch/voice_stage.py",
+    "batch/stages/avatar.py",
+    "batch/stages/clone.py",
+    "batch/stages/video.py",
+    "batch/stages/voice.py",
 }
 PAID = {name for name in dir(AkoolClient) if name.startswith("create_")}
 

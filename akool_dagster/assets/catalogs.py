@@ -10,9 +10,9 @@ from akool_dagster.akool import AkoolError, Avatar
 from akool_dagster.assets.custom_avatars import CUSTOM_AVATARS
 from akool_dagster.assets.failures import akool_failure
 from akool_dagster.assets.tables import markdown_table
-from akool_dagster.batch.avatar_book import KnownAvatar, avatar_table, list_avatars
-from akool_dagster.batch.catalog_files import Stamp
-from akool_dagster.batch.voice_book import voice_table
+from akool_dagster.batch.catalogs.avatar_book import KnownAvatar, avatar_table, list_avatars
+from akool_dagster.batch.catalogs.files import Stamp
+from akool_dagster.batch.catalogs.voice_book import voice_table
 from akool_dagster.resources import AkoolResource
 
 _PICTURES = 12

@@ -7,8 +7,8 @@ import dagster as dg
 from akool_dagster.assets.failures import rows_failure
 from akool_dagster.assets.outcome_events import materialization, observation
 from akool_dagster.assets.script_videos import PAID_TAGS
-from akool_dagster.batch.avatar_stage import upload_avatars
 from akool_dagster.batch.outcomes import Outcome, Stage, Trouble
+from akool_dagster.batch.stages.avatar import upload_avatars
 from akool_dagster.manifest import ManifestError
 from akool_dagster.manifest.avatars_file import AVATARS_FILE, OwnAvatar, read_avatars
 from akool_dagster.partitions import avatars_partitions

@@ -9,8 +9,8 @@ from akool_dagster.assets.custom_avatars import SHOW_ONLY_TAG
 from akool_dagster.assets.outcome_events import materialization
 from akool_dagster.automation.jobs import upload_avatars
 from akool_dagster.automation.row_runs import range_tags
-from akool_dagster.batch.avatar_stage import ready
 from akool_dagster.batch.planning import contiguous_ranges
+from akool_dagster.batch.stages.avatar import ready
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import Kind, State, Waiting
 from akool_dagster.manifest import ManifestError

@@ -12,9 +12,9 @@ from akool_dagster.automation.failing_runs import mark_failed_runs
 from akool_dagster.automation.jobs import download_videos, upload_avatars, write_results
 from akool_dagster.automation.live_runs import busy_keys
 from akool_dagster.automation.row_runs import plan_row_runs
-from akool_dagster.batch.avatar_stage import settle_avatar_doubts
-from akool_dagster.batch.looking import settle_in_turn
+from akool_dagster.batch.stages.avatar import settle_avatar_doubts
 from akool_dagster.batch.tools import Tools
+from akool_dagster.batch.watching.looking import settle_in_turn
 from akool_dagster.ledger import Deliveries, Kind, Waiting
 from akool_dagster.manifest import read_scripts
 from akool_dagster.partitions import manifest_of

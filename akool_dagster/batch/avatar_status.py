@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from akool_dagster.batch.avatar_stage import clashing, earlier_upload, not_made
 from akool_dagster.batch.outcomes import sentences
+from akool_dagster.batch.stages.avatar import clashing, earlier_upload, not_made
 from akool_dagster.ledger import Attempt, Kind, Ledger, State
 from akool_dagster.manifest import ManifestError
 from akool_dagster.manifest.avatars_file import AVATARS_FILE, OwnAvatar, read_avatars

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from akool_dagster.akool import AkoolClient, AkoolError, NotFound
-from akool_dagster.batch.clone_stage import CLONED_ANEW
+from akool_dagster.batch.stages.clone import CLONED_ANEW
 from akool_dagster.ledger import Attempt, Kind, Ledger, State
 from akool_dagster.manifest import ScriptRow
 

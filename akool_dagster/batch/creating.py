@@ -20,9 +20,9 @@ from akool_dagster.akool import (
     TooFrequent,
     TryAgainLater,
 )
-from akool_dagster.batch.look_times import first_look, limits_now
 from akool_dagster.batch.outcomes import Later, NotRequested
 from akool_dagster.batch.tools import Tools
+from akool_dagster.batch.watching.look_times import first_look, limits_now
 from akool_dagster.ledger import AccountStop, Attempt, Hold, Kind, State
 
 logger = logging.getLogger(__name__)

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from akool_dagster.akool import AkoolClient
-from akool_dagster.batch.avatar_book import AvatarBook
-from akool_dagster.batch.forecast import Outlooks
+from akool_dagster.batch.catalogs.avatar_book import AvatarBook
+from akool_dagster.batch.catalogs.voice_book import VoiceBook
 from akool_dagster.batch.pace import Pace
 from akool_dagster.batch.prices import PriceBook
-from akool_dagster.batch.sample_book import SampleBook
-from akool_dagster.batch.voice_book import VoiceBook
+from akool_dagster.batch.stages.sample_book import SampleBook
+from akool_dagster.batch.watching.forecast import Outlooks
 from akool_dagster.downloads import Downloader
 from akool_dagster.ledger import Ledger, Limits
 from akool_dagster.settings import AvatarNotReady, UnlistedIds, VideoApi, VoiceApi

@@ -19,17 +19,17 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from akool_dagster.batch.catalog_check import check_before_voice
+from akool_dagster.batch.catalogs.check import check_before_voice
 from akool_dagster.batch.creating import reopen_account
-from akool_dagster.batch.download_stage import download_stage
-from akool_dagster.batch.lanes import Lanes, Walker
-from akool_dagster.batch.look_times import limits_now
-from akool_dagster.batch.looking import look
 from akool_dagster.batch.outcomes import PAID, STAGES, Later, Outcome, Stage, Trouble
+from akool_dagster.batch.stages.download import download_stage
+from akool_dagster.batch.stages.video import video_stage
+from akool_dagster.batch.stages.voice import voice_stage
+from akool_dagster.batch.stages.waiting import wait_for
 from akool_dagster.batch.tools import Tools
-from akool_dagster.batch.video_stage import video_stage
-from akool_dagster.batch.voice_stage import voice_stage
-from akool_dagster.batch.waiting import wait_for
+from akool_dagster.batch.watching.lanes import Lanes, Walker
+from akool_dagster.batch.watching.look_times import limits_now
+from akool_dagster.batch.watching.looking import look
 from akool_dagster.ledger import SIGN_SECONDS, Attempt, Kind, Mark, State
 from akool_dagster.manifest import ScriptRow
 

@@ -24,7 +24,7 @@ from akool_dagster.batch.avatar_status import (
     AvatarStatus,
     avatar_statuses,
 )
-from akool_dagster.batch.listing import nearest
+from akool_dagster.batch.catalogs.listing import nearest
 from akool_dagster.batch.outcomes import sentences
 from akool_dagster.batch.prices import PriceBook
 from akool_dagster.batch.wording import when

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from akool_dagster.akool import AvatarSource, Status
-from akool_dagster.batch.avatar_book import KnownAvatar
 from akool_dagster.batch.avatar_status import UPLOADED, AvatarStanding, avatar_statuses
-from akool_dagster.batch.catalog_check import SavedCatalogs, check_rows, saved_catalogs
+from akool_dagster.batch.catalogs.avatar_book import KnownAvatar
+from akool_dagster.batch.catalogs.check import SavedCatalogs, check_rows, saved_catalogs
 from akool_dagster.batch.row_status import RowStatus
 from akool_dagster.batch.wording import when
 from akool_dagster.ledger import Ledger

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from akool_dagster.batch.avatar_book import AvatarBook, KnownAvatar
+from akool_dagster.batch.catalogs.avatar_book import AvatarBook, KnownAvatar
 from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
 from akool_dagster.batch.row_status import Standing, row_statuses
 from akool_dagster.batch.tools import Tools

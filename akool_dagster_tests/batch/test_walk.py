@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from akool_dagster.batch.lanes import Lanes, Walker
 from akool_dagster.batch.outcomes import STAGES, Later, Outcome, Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
+from akool_dagster.batch.watching.lanes import Lanes, Walker
 from akool_dagster.emulator import EmulatorConfig, RenderTimes, RunningEmulator, serve
 from akool_dagster.ledger import Attempt, Kind, Limits, State
 from akool_dagster.manifest import ScriptRow

@@ -6,7 +6,7 @@ import time
 import dagster as dg
 import pytest
 
-from akool_dagster.batch.avatar_stage import upload_avatars
+from akool_dagster.batch.stages.avatar import upload_avatars
 from akool_dagster.emulator import Fault
 from akool_dagster.ledger import Kind, State
 from akool_dagster.manifest.avatars_file import read_avatars

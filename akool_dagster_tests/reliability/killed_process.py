@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from akool_dagster import storage
 from akool_dagster.akool import AkoolClient, ApiKey, ClientLogin
-from akool_dagster.batch.avatar_book import AvatarBook
+from akool_dagster.batch.catalogs.avatar_book import AvatarBook
 from akool_dagster.batch.outcomes import STAGES
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk

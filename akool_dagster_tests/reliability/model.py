@@ -37,9 +37,9 @@ from akool_dagster.akool import (
 )
 from akool_dagster.akool import Status as JobStatus
 from akool_dagster.batch.creating import Wish, create, reopen_account
-from akool_dagster.batch.looking import settle_due
 from akool_dagster.batch.outcomes import Later
 from akool_dagster.batch.tools import Rules, Tools
+from akool_dagster.batch.watching.looking import settle_due
 from akool_dagster.ledger import Attempt, Kind, Ledger, Limits, State
 from akool_dagster.ledger.attempts import Attempts
 from akool_dagster.ledger.database import Database, open_engine

@@ -22,8 +22,8 @@ from akool_dagster.akool import (
     NotFound,
     Status,
 )
-from akool_dagster.batch.catalog_files import Stamp, read_catalog, save_catalog
-from akool_dagster.batch.listing import Listing, Saved, nearest
+from akool_dagster.batch.catalogs.files import Stamp, read_catalog, save_catalog
+from akool_dagster.batch.catalogs.listing import Listing, Saved, nearest
 from akool_dagster.storage import Storage
 
 logger = logging.getLogger(__name__)

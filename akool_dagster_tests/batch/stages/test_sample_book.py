@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from akool_dagster.batch.sample_book import Sample, SampleBook, UnusableSample
+from akool_dagster.batch.stages.sample_book import Sample, SampleBook, UnusableSample
 
 
 def sample(sha256: str = "abc") -> Sample:

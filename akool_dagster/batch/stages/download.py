@@ -2,9 +2,9 @@
 
 from akool_dagster.batch import wording
 from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
-from akool_dagster.batch.saving import NotSaved, is_saved, save
+from akool_dagster.batch.stages.saving import NotSaved, is_saved, save
+from akool_dagster.batch.stages.waiting import wait_for
 from akool_dagster.batch.tools import Tools
-from akool_dagster.batch.waiting import wait_for
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 from akool_dagster.manifest import ScriptRow
 from akool_dagster.media import UnplayableMedia, data_uri, poster_frame

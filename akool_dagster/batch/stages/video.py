@@ -2,7 +2,7 @@
 
 from akool_dagster.akool import LinkedAvatar, ListedAvatar, VideoRequest
 from akool_dagster.batch import wording
-from akool_dagster.batch.catalog_check import usable_avatar
+from akool_dagster.batch.catalogs.check import usable_avatar
 from akool_dagster.batch.creating import Accepted, Wish, create
 from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
 from akool_dagster.batch.tools import Tools

@@ -16,9 +16,9 @@ from akool_dagster.akool import AkoolError, NotFound, VoiceCloneRequest
 from akool_dagster.batch import wording
 from akool_dagster.batch.creating import Accepted, Wish, create
 from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
-from akool_dagster.batch.sample_book import Sample, UnusableSample
+from akool_dagster.batch.stages.sample_book import Sample, UnusableSample
+from akool_dagster.batch.stages.waiting import wait_for
 from akool_dagster.batch.tools import Tools
-from akool_dagster.batch.waiting import wait_for
 from akool_dagster.downloads import redacted
 from akool_dagster.ledger import Attempt, Kind, State
 from akool_dagster.manifest import ScriptRow

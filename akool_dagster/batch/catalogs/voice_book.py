@@ -12,8 +12,8 @@ from functools import lru_cache
 import pandas as pd
 
 from akool_dagster.akool import AkoolClient, Status, Voice
-from akool_dagster.batch.catalog_files import Stamp, read_catalog, save_catalog
-from akool_dagster.batch.listing import Listing, Saved, nearest
+from akool_dagster.batch.catalogs.files import Stamp, read_catalog, save_catalog
+from akool_dagster.batch.catalogs.listing import Listing, Saved, nearest
 from akool_dagster.settings import VoiceApi
 from akool_dagster.storage import Storage
 

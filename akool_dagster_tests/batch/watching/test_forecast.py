@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from akool_dagster.batch.forecast import Forecast, Shape, fit
+from akool_dagster.batch.watching.forecast import Forecast, Shape, fit
 from akool_dagster.ledger import RenderTime
 
 

@@ -7,8 +7,8 @@ look is only needed where one got lost.
 
 from dataclasses import replace
 
-from akool_dagster.batch.forecast import Outlook
 from akool_dagster.batch.tools import Tools
+from akool_dagster.batch.watching.forecast import Outlook
 from akool_dagster.ledger import Attempt, Kind, Limits
 
 LOOKS = {Kind.VIDEO: 7.1}

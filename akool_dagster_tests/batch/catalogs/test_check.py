@@ -15,14 +15,19 @@ from akool_dagster.akool import (
     AvatarUpload,
     Status,
 )
-from akool_dagster.batch.avatar_book import AvatarBook, KnownAvatar, avatar_table, list_avatars
-from akool_dagster.batch.avatar_stage import upload_avatars
-from akool_dagster.batch.catalog_check import SavedCatalogs, check_rows, saved_catalogs
-from akool_dagster.batch.catalog_files import Stamp, save_catalog
-from akool_dagster.batch.listing import FAILURE_SECONDS, CatalogUnreadable
+from akool_dagster.batch.catalogs.avatar_book import (
+    AvatarBook,
+    KnownAvatar,
+    avatar_table,
+    list_avatars,
+)
+from akool_dagster.batch.catalogs.check import SavedCatalogs, check_rows, saved_catalogs
+from akool_dagster.batch.catalogs.files import Stamp, save_catalog
+from akool_dagster.batch.catalogs.listing import FAILURE_SECONDS, CatalogUnreadable
+from akool_dagster.batch.catalogs.voice_book import KnownVoice, VoiceBook
 from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
+from akool_dagster.batch.stages.avatar import upload_avatars
 from akool_dagster.batch.tools import Tools
-from akool_dagster.batch.voice_book import KnownVoice, VoiceBook
 from akool_dagster.batch.walk import Walk
 from akool_dagster.emulator import Fault, RunningEmulator, serve
 from akool_dagster.manifest import ScriptRow
@@ -180,7 +185,7 @@ def test_a_row_waits_for_its_own_avatar_before_its_voice_is_paid(
 def test_an_avatar_uploaded_by_hand_is_waited_for_as_well(
     tools: Tools, emulator: RunningEmulator, rows_of: RowsOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("akool_dagster.batch.avatar_book.LOOK_AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr("akool_dagster.batch.catalogs.avatar_book.LOOK_AGAIN_SECONDS", 0.1)
     upload_by_hand(tools)
     assert all(out.ok for out in walk(tools, rows_of(line("a", avatar="Kim01"))))
     assert emulator.emulator.stats().requests["GET /api/open/v3/avatar/detail"] >= 2

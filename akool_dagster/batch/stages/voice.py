@@ -2,13 +2,13 @@
 
 from akool_dagster.akool import ClonedSpeechRequest, SpeechRequest
 from akool_dagster.batch import wording
-from akool_dagster.batch.clone_stage import ClonedVoice, cloned_voice, forget_if_gone
 from akool_dagster.batch.creating import Accepted, Wish, create
 from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
 from akool_dagster.batch.prices import speech_seconds
-from akool_dagster.batch.saving import NotSaved, is_saved, save, save_given
+from akool_dagster.batch.stages.clone import ClonedVoice, cloned_voice, forget_if_gone
+from akool_dagster.batch.stages.saving import NotSaved, is_saved, save, save_given
+from akool_dagster.batch.stages.waiting import wait_for
 from akool_dagster.batch.tools import Tools
-from akool_dagster.batch.waiting import wait_for
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 from akool_dagster.manifest import ScriptRow
 

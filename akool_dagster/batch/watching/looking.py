@@ -18,9 +18,9 @@ from akool_dagster.akool import (
     Video,
     Voice,
 )
-from akool_dagster.batch.avatar_book import TAKEN_OVER
-from akool_dagster.batch.look_times import next_look
+from akool_dagster.batch.catalogs.avatar_book import TAKEN_OVER
 from akool_dagster.batch.tools import LINK_LIFE_SECONDS, Tools
+from akool_dagster.batch.watching.look_times import next_look
 from akool_dagster.ledger import Attempt, Kind, State
 
 logger = logging.getLogger(__name__)

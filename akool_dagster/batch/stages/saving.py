@@ -1,8 +1,8 @@
 """Brings a finished voice or video onto our storage, once per row."""
 
 from akool_dagster.akool import AkoolError
-from akool_dagster.batch.looking import fresh_link
 from akool_dagster.batch.tools import Tools
+from akool_dagster.batch.watching.looking import fresh_link
 from akool_dagster.downloads import DownloadError, LinkDied, SavedFile
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 from akool_dagster.storage import StorageError

@@ -5,10 +5,10 @@ import time
 from pathlib import Path
 
 from akool_dagster.akool import AvatarSource, AvatarUpload
-from akool_dagster.batch.avatar_stage import newest_upload, settle_avatar_doubts, upload_avatars
-from akool_dagster.batch.looking import settle_due
 from akool_dagster.batch.outcomes import Outcome, Stage, Trouble
+from akool_dagster.batch.stages.avatar import newest_upload, settle_avatar_doubts, upload_avatars
 from akool_dagster.batch.tools import Tools
+from akool_dagster.batch.watching.looking import settle_due
 from akool_dagster.emulator import Fault, RunningEmulator
 from akool_dagster.ledger import Attempt, Kind, Limits, State
 from akool_dagster.manifest.avatars_file import OwnAvatar

@@ -24,7 +24,7 @@ from akool_dagster.akool import (
     Status,
 )
 from akool_dagster.batch import wording
-from akool_dagster.batch.avatar_book import TAKEN_OVER
+from akool_dagster.batch.catalogs.avatar_book import TAKEN_OVER
 from akool_dagster.batch.creating import Accepted, Wish, create, reopen_account
 from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
 from akool_dagster.batch.tools import Tools

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from akool_dagster.akool import AvatarSource, ListedAvatar, Status
-from akool_dagster.batch import avatar_book, voice_book, wording
-from akool_dagster.batch.avatar_book import KnownAvatar, saved_avatars
-from akool_dagster.batch.avatar_stage import newest_upload
-from akool_dagster.batch.listing import CatalogUnreadable
-from akool_dagster.batch.looking import look
+from akool_dagster.batch import wording
+from akool_dagster.batch.catalogs import avatar_book, voice_book
+from akool_dagster.batch.catalogs.avatar_book import KnownAvatar, saved_avatars
+from akool_dagster.batch.catalogs.listing import CatalogUnreadable
+from akool_dagster.batch.catalogs.voice_book import KnownVoice, saved_voices
 from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
+from akool_dagster.batch.stages.avatar import newest_upload
 from akool_dagster.batch.tools import Tools
-from akool_dagster.batch.voice_book import KnownVoice, saved_voices
+from akool_dagster.batch.watching.looking import look
 from akool_dagster.ledger import Attempt, Kind, State
 from akool_dagster.manifest import ManifestError, ScriptRow
 from akool_dagster.manifest.avatars_file import AVATARS_FILE, read_avatars

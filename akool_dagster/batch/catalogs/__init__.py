@@ -1,0 +1,1 @@
+"""Which voices and avatars AKOOL has, as saved on our storage, and whether rows name real ones."""

@@ -1,0 +1,1 @@
+"""When to look after the jobs that AKOOL has accepted, and what a look finds."""

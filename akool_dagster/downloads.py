@@ -14,8 +14,9 @@ What stays of an interrupted download? For a local root and a server with strong
 stays, named by a hash of the full link, the ETag, the length and this start of the machine. The
 next ``fetch`` that is answered with the same four resumes it, also after ``kill -9``; there is no
 other note of it to be believed. Any other part is removed at once, or by
-``Storage.remove_stale_parts``. For a remote root the part lies in the local temporary folder and is
-always new.
+``Storage.remove_stale_parts``. For a remote root the part is always new: on S3 an object that is
+sent while the bytes come, elsewhere a file in the local temporary folder. Within one ``fetch`` it
+goes on from the byte that was reached all the same.
 """
 
 import contextlib
@@ -38,7 +39,7 @@ from upath import UPath
 
 from akool_dagster import __version__
 from akool_dagster.media import MediaInfo, UnplayableMedia, check_audio, check_video, probe
-from akool_dagster.storage import Part, Storage, StorageError
+from akool_dagster.storage import Part, Storage, StorageError, StreamedPart
 
 GIB = 1 << 30
 CHUNK_BYTES = 1 << 20
@@ -432,13 +433,13 @@ class _Transfer:
         self._storage = storage
         self._max_bytes = max_bytes
         self._path: UPath | None = None
-        self._part: Part | None = None
+        self._part: Part | StreamedPart | None = None
         self._version: _Version | None = None
         self._hash = hashlib.sha256()
         self._resumed = 0
 
     @property
-    def part(self) -> Part:
+    def part(self) -> Part | StreamedPart:
         if self._part is None:
             raise AssertionError("no answer has been accepted yet")
         return self._part
@@ -510,7 +511,7 @@ class _Transfer:
         if version.total is not None:
             self._part.require_space(version.total - self._part.kept_bytes)
         if self._part.kept_bytes:
-            self._take_up_kept_bytes()
+            self._take_up_kept_bytes(self._part)
 
     def _place(self, response: requests.Response) -> UPath:
         if self._path is None:
@@ -524,11 +525,11 @@ class _Transfer:
             return None
         return f"{self.url}\n{version.etag}\n{version.total}"
 
-    def _take_up_kept_bytes(self) -> None:
-        self.part.handle.seek(0)
-        while piece := self.part.handle.read(CHUNK_BYTES):
-            self._hash.update(piece)
-            self.received += len(piece)
+    def _take_up_kept_bytes(self, part: Part | StreamedPart) -> None:
+        with part.reading() as kept:
+            while piece := kept.read(CHUNK_BYTES):
+                self._hash.update(piece)
+                self.received += len(piece)
         self._resumed = self.received
         total = self._version.total if self._version else None
         if total is not None and self.received > total:
@@ -590,16 +591,18 @@ class _Transfer:
 
 def _verified(transfer: _Transfer, expect: Literal["video", "audio"]) -> MediaInfo:
     """Looks into the complete part."""
-    transfer.part.flush()
+    part = transfer.part
+    part.flush()
     try:
-        media = probe(transfer.part.path)
+        with part.reading() as file:
+            media = probe(file)
         check_video(media) if expect == "video" else check_audio(media)
     except UnplayableMedia as error:
         raise BadDownload(transfer.link, error.reason) from error
-    except OSError as error:
+    except Exception as error:  # libraries of stores raise what they like
         raise StorageError(
-            f"{transfer.part.path} could not be read back ({error}): check the disk.",
-            path=transfer.part.path,
+            f"{part.path} could not be read back ({error}): check the storage, then run again.",
+            path=part.path,
         ) from error
     return media
 

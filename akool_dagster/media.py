@@ -94,14 +94,16 @@ class _Extent:
 def probe(source: MediaSource) -> MediaInfo:
     """Checks that a file can be played from its beginning to its end, and describes it.
 
-    Every packet is read, and the first picture and sound are decoded; a stream that gives none
-    counts as absent. A file counts as cut off if
+    Its packets are read, and the first picture and sound are decoded; a stream that gives none
+    counts as absent. The middle of an MP4 that has one index for all of it is not read: the index
+    and the sizes of the boxes say what is there, FFmpeg never looks into packets that it does not
+    decode, and over a network that spares nearly the whole file. A file counts as cut off if
     its container says that it is larger (MP4, MOV, M4A, WAV, AVI: exact to the byte), if a packet
     is incomplete, or if the packets end before the stated duration (by more than half a second
     and 2%). In formats that state neither size nor duration (Ogg, AAC, MP3 without a Xing header)
     a cut at the end of a packet cannot be seen, nor one between the fragments of a fragmented MP4.
 
-    The cost is that of reading the file once; memory does not grow with its size.
+    The cost is at most that of reading the file once; memory does not grow with its size.
 
     Args:
         source: A path, or a binary file object that can seek. The object is left open.
@@ -310,26 +312,46 @@ def _states_duration(format_name: str, head: bytes) -> bool:
 
 
 def _read_through(container: "InputContainer", streams: "list[Stream]") -> _Extent:
-    """Reads every packet; decodes of each stream only as much as gives one picture or sound."""
-    import av
+    """Reads the packets; decodes of each stream only as much as gives one picture or sound."""
     import av.error
 
     extent = _Extent()
-    # The last packet of a WAV of unknown size always looks incomplete.
-    may_be_cut = container.format.name != "wav"
+    may_leap = _is_indexed(container, streams)
     try:
         for packet in container.demux(streams):
-            # Not packet.stream_index: that is 0 for the empty packets that end each stream.
-            index = packet.stream.index
-            if index not in extent.decoded and packet.decode():
-                extent.decoded.add(index)
-            if packet.is_corrupt and may_be_cut:
-                raise UnplayableMedia("it is cut off: a packet is incomplete")
-            if packet.size:
-                _measure(packet, extent)
+            _take(packet, container, extent)
+            if may_leap and len(extent.decoded) == len(streams):
+                may_leap = False
+                _leap_to_the_end(container)
     except av.error.FFmpegError as error:
         raise UnplayableMedia("it is damaged or cut off: its data cannot be read") from error
     return extent
+
+
+def _is_indexed(container: "InputContainer", streams: "list[Stream]") -> bool:
+    """Whether it is an MP4 that knows all its packets, that is, none in fragments."""
+    return container.format.name.startswith("mov") and all(stream.frames for stream in streams)
+
+
+def _leap_to_the_end(container: "InputContainer") -> None:
+    """Goes on at the last key frame, before which there is nothing more to learn."""
+    import av.error
+
+    # Without a key frame to go to, all is read.
+    with contextlib.suppress(av.error.FFmpegError):
+        container.seek(container.duration or 0)
+
+
+def _take(packet: "Packet", container: "InputContainer", extent: _Extent) -> None:
+    # Not packet.stream_index: that is 0 for the empty packets that end each stream.
+    index = packet.stream.index
+    if index not in extent.decoded and packet.decode():
+        extent.decoded.add(index)
+    # The last packet of a WAV of unknown size always looks incomplete.
+    if packet.is_corrupt and container.format.name != "wav":
+        raise UnplayableMedia("it is cut off: a packet is incomplete")
+    if packet.size:
+        _measure(packet, extent)
 
 
 def _measure(packet: "Packet", extent: _Extent) -> None:

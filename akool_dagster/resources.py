@@ -1,22 +1,16 @@
-"""Dagster resources: AKOOL, the storage and the ledger, configured by the environment."""
+"""Dagster resources: AKOOL, the storage and the ledger, configured by the environment.
+
+Every process of Dagster loads them and few open them, so the libraries behind are imported then.
+"""
 
 import contextlib
-import io
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import pandas as pd
 from pydantic import Field
 
-from akool_dagster.akool import AkoolClient, Credential, Timeouts, choose_credential
-from akool_dagster.batch.catalogs.avatar_book import open_avatar_book
-from akool_dagster.batch.catalogs.voice_book import open_voice_book
-from akool_dagster.batch.prices import PriceBook
-from akool_dagster.batch.tools import Rules, Tools
-from akool_dagster.downloads import Downloader
-from akool_dagster.ledger import Ledger, Limits
 from akool_dagster.settings import (
     AKOOL_BASE_URL,
     AvatarNotReady,
@@ -26,7 +20,12 @@ from akool_dagster.settings import (
     VoiceApi,
     service_of,
 )
-from akool_dagster.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from akool_dagster.akool import AkoolClient, Credential, Timeouts
+    from akool_dagster.batch.tools import Rules, Tools
+    from akool_dagster.ledger import Ledger
+    from akool_dagster.storage import Storage
 
 
 class StorageResource(dg.ConfigurableResource):
@@ -34,12 +33,14 @@ class StorageResource(dg.ConfigurableResource):
 
     data: str = Field(default="data", description="Local folder or any fsspec address.")
 
-    def open(self) -> Storage:
+    def open(self) -> "Storage":
         """Opens the data root.
 
         Returns:
             The storage.
         """
+        from akool_dagster.storage import open_storage
+
         return open_storage(self.data)
 
 
@@ -50,7 +51,7 @@ class LedgerResource(dg.ConfigurableResource):
     service: str = Field(description="Whose entries are seen: AKOOL's host name or 'emulator'.")
 
     @contextlib.contextmanager
-    def open(self) -> Iterator[Ledger]:
+    def open(self) -> Iterator["Ledger"]:
         """Opens the ledger for as long as the block lasts.
 
         Yields:
@@ -59,6 +60,8 @@ class LedgerResource(dg.ConfigurableResource):
         Raises:
             LedgerError: It cannot be opened.
         """
+        from akool_dagster.ledger import Ledger
+
         with Ledger.open(self.url, service=self.service) as ledger:
             yield ledger
 
@@ -99,7 +102,7 @@ class AkoolResource(dg.ConfigurableResource):
         return bool(self.api_key or (self.client_id and self.client_secret))
 
     @contextlib.contextmanager
-    def open(self, *, timeouts: Timeouts | None = None) -> Iterator[AkoolClient]:
+    def open(self, *, timeouts: "Timeouts | None" = None) -> Iterator["AkoolClient"]:
         """Opens a client for as long as the block lasts.
 
         Args:
@@ -111,15 +114,20 @@ class AkoolResource(dg.ConfigurableResource):
         Raises:
             dagster.Failure: No credential is set.
         """
+        from akool_dagster.akool import AkoolClient
+
         with AkoolClient(self._credential(), base_url=self.base_url, timeouts=timeouts) as client:
             yield client
 
-    def rules(self) -> Rules:
+    def rules(self) -> "Rules":
         """Collects the rules of asking.
 
         Returns:
             The rules.
         """
+        from akool_dagster.batch.tools import Rules
+        from akool_dagster.ledger import Limits
+
         video_api: VideoApi = "avatar" if self.video_api == "avatar" else "talkingavatar"
         voice_api: VoiceApi = "v3" if self.voice_api == "v3" else "v4"
         not_ready: AvatarNotReady = "fail" if self.avatar_not_ready == "fail" else "wait"
@@ -135,7 +143,9 @@ class AkoolResource(dg.ConfigurableResource):
             unlisted_ids=unlisted,
         )
 
-    def _credential(self) -> Credential:
+    def _credential(self) -> "Credential":
+        from akool_dagster.akool import choose_credential
+
         try:
             credential = choose_credential(
                 api_key=self.api_key, client_id=self.client_id, client_secret=self.client_secret
@@ -158,8 +168,8 @@ def open_tools(
     ledger: LedgerResource,
     storage: StorageResource,
     *,
-    timeouts: Timeouts | None = None,
-) -> Iterator[Tools]:
+    timeouts: "Timeouts | None" = None,
+) -> Iterator["Tools"]:
     """Opens everything that the steps of a batch work with.
 
     Args:
@@ -171,6 +181,12 @@ def open_tools(
     Yields:
         The tools; their connections are closed at the end of the block.
     """
+    from akool_dagster.batch.catalogs.avatar_book import open_avatar_book
+    from akool_dagster.batch.catalogs.voice_book import open_voice_book
+    from akool_dagster.batch.prices import PriceBook
+    from akool_dagster.batch.tools import Tools
+    from akool_dagster.downloads import Downloader
+
     root = storage.open()
     rules = akool.rules()
     with (
@@ -188,47 +204,6 @@ def open_tools(
             rules=rules,
             prices=PriceBook.from_ledger(book),
         )
-
-
-class CatalogIOManager(dg.ConfigurableIOManager):
-    """Keeps a pandas table as ``catalogs/<name>.parquet`` under the data root.
-
-    The asset's metadata names the catalog: ``metadata={"catalog": "avatars"}``.
-    """
-
-    data: str = Field(default="data", description="Local folder or any fsspec address.")
-
-    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame) -> None:
-        """Saves the table.
-
-        Args:
-            context: Tells which asset it is.
-            obj: The table.
-        """
-        storage = open_storage(self.data)
-        path = storage.catalog_path(_catalog(context.definition_metadata))
-        buffer = io.BytesIO()
-        obj.to_parquet(buffer, index=False)
-        storage.install_bytes(path, buffer.getvalue())
-        context.add_output_metadata({"path": dg.MetadataValue.path(str(path))})
-
-    def load_input(self, context: dg.InputContext) -> pd.DataFrame:
-        """Loads the table.
-
-        Args:
-            context: Tells which asset it is.
-
-        Returns:
-            The table.
-        """
-        upstream = context.upstream_output
-        metadata = upstream.definition_metadata if upstream else {}
-        path = open_storage(self.data).catalog_path(_catalog(metadata))
-        return pd.read_parquet(io.BytesIO(path.read_bytes()))
-
-
-def _catalog(metadata: Any) -> str:
-    return str(metadata["catalog"])
 
 
 def resources_from_environment(settings: Settings) -> dict[str, Any]:
@@ -262,7 +237,6 @@ def resources_from_environment(settings: Settings) -> dict[str, Any]:
             service=settings.service,
         ),
         "storage": StorageResource(data=settings.data),
-        "catalog_io": CatalogIOManager(data=settings.data),
     }
 
 

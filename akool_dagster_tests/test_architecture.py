@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+
 import akool_dagster
 from akool_dagster.akool import AkoolClient
 
@@ -68,6 +70,21 @@ def test_definitions_load_with_no_environment_and_no_warning() -> None:
     command = [sys.executable, "-W", "error", "-c", "from akool_dagster.definitions import defs"]
     done = subprocess.run(command, env=clean, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("module", "libraries"),
+    [
+        ("definitions", {"pandas", "numpy", "pyarrow", "sqlalchemy", "requests", "av", "fsspec"}),
+        ("assets.row_walk", {"pandas"}),
+    ],
+    ids=["every process of Dagster", "a run of scripts"],
+)
+def test_no_process_loads_libraries_that_it_does_not_use(module: str, libraries: set[str]) -> None:
+    code = f"import sys, akool_dagster.{module}; print(*sys.modules)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert not libraries.intersection(done.stdout.split())
 
 
 def test_the_version_is_told_once() -> None:

@@ -315,6 +315,52 @@ def test_a_cover_picture_does_not_make_a_video():
     assert (info.kind, info.audio_codec) == ("audio", "mp3")
 
 
+class Counted(io.BytesIO):
+    """Counts the bytes that are read of it."""
+
+    count = 0
+
+    def read(self, size=-1, /):
+        data = super().read(size)
+        self.count += len(data)
+        return data
+
+
+def make_noise(*, seconds: int, audio: str | None, options: dict[str, str]) -> bytes:
+    """Encodes pictures that take room, each a key picture."""
+    noise = np.random.default_rng(1).integers(0, 256, (180, 320, 3), np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "noise.mp4"
+        with av.open(str(path), "w", options=options) as container:
+            picture = container.add_stream("mpeg4", rate=10)
+            picture.width, picture.height, picture.bit_rate = 320, 180, 20_000_000
+            picture.codec_context.gop_size = 1
+            sound = container.add_stream(audio, rate=RATE) if audio else None
+            for number in range(seconds * 10):
+                frame = av.VideoFrame.from_ndarray(noise, format="rgb24")
+                container.mux(picture.encode(frame))
+                if sound is not None:
+                    silence = np.zeros((1, RATE // 10), np.int16)
+                    frame = av.AudioFrame.from_ndarray(silence, format="s16", layout="mono")
+                    frame.sample_rate, frame.pts = RATE, number * (RATE // 10)
+                    container.mux(sound.encode(frame))
+            for stream in container.streams.get():
+                container.mux(stream.encode(None))
+        return path.read_bytes()
+
+
+@pytest.mark.parametrize("options", [{}, {"movflags": "faststart"}], ids=["last", "first"])
+@pytest.mark.parametrize("audio", ["aac", None])
+def test_the_middle_of_an_indexed_mp4_is_not_read(options, audio):
+    data = make_noise(seconds=30, audio=audio, options=options)
+    file = Counted(data)
+    info = probe(file)
+    assert info.duration_seconds == pytest.approx(30, abs=0.1)
+    assert info.audio_codec == audio
+    assert len(data) > 2_000_000
+    assert file.count < 500_000
+
+
 def test_minimal_rules():
     film, sound = probe(io.BytesIO(MP4)), probe(io.BytesIO(MP3))
     check_video(film)

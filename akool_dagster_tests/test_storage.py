@@ -614,7 +614,7 @@ def test_a_part_that_was_finished_while_it_was_being_opened_is_left_alone(local,
     path = local.video_path("m.s")
     owner = local.open_part(path, identity="x")
     owner.write(b"whole")
-    from akool_dagster import storage as module
+    from akool_dagster.storage import file_part as module
 
     lock = module._lock
 

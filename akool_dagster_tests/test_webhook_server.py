@@ -23,7 +23,8 @@ from click.testing import CliRunner
 
 from akool_dagster import webhook_server
 from akool_dagster.akool import ClientLogin
-from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Outcome, Trouble
+from akool_dagster.batch.stages import STAGES, Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.cli.main import main

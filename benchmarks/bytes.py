@@ -2,8 +2,12 @@
 
 ``python -m benchmarks.bytes --files 8 --megabytes 50 200`` serves a real MP4 of each size from a
 process of its own (``sendfile``), and fetches it that many times at once: with the `Downloader`
-(hashed, every packet read by FFmpeg, synced to the disk, renamed), and with curl. Everything is
-measured in a process of its own, by turns, ``--rounds`` times; the table shows medians.
+(hashed, probed by FFmpeg, synced to the disk, renamed), and with curl. Everything is measured in a
+process of its own, by turns, ``--rounds`` times; the table shows medians.
+
+S3 is a stand-in in a process of its own that only takes the bytes (`benchmarks.fast_s3`), so what
+is measured is the client. How much of that is the library that speaks to S3 is told by s3fs alone,
+which sends the same bytes from a file on the disk, without a download, a hash or a look into them.
 """
 
 import argparse
@@ -32,7 +36,9 @@ from upath.registry import register_implementation
 
 from akool_dagster.downloads import Downloader
 from akool_dagster.storage import open_storage
+from akool_dagster_tests.s3_place import new_bucket
 from benchmarks.deployment import machine
+from benchmarks.fast_s3 import fast_s3
 
 LEAST_SHARE = 0.8
 """Of the speed of ``curl | sha256sum``."""
@@ -56,6 +62,9 @@ _OURS = "akool-dagster: hash, probe, fsync, rename"
 _NO_DISK = "the same, its data root in memory (`/dev/shm`)"
 _TO_STORE = "akool-dagster to a remote root (a folder in its place): hash, probe, send"
 _STORE = "standin"
+_TO_S3 = "akool-dagster to S3: hash, send, probe, copy; no local file"
+_PUT_S3 = "s3fs alone to the same S3, from a file on the disk: send"
+_S3 = (_PUT_S3, _TO_S3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +175,7 @@ def fetch(url: str, root: str, *, files: int) -> Cost:
     if root.startswith(_STORE):
         _pretend_store()
     storage = open_storage(root)
+    storage.exists("videos/none.mp4")  # loads the store's library, as a process does once
     with Downloader(pool_size=files) as downloader, ThreadPoolExecutor(files) as threads:
 
         def one(number: int) -> int:
@@ -184,6 +194,33 @@ def fetch(url: str, root: str, *, files: int) -> Cost:
     return cost
 
 
+def put(file: str, root: str, *, files: int) -> Cost:
+    """Sends one file some times at once to S3, with s3fs alone, in this process.
+
+    Args:
+        file: The file on the disk.
+        root: The bucket's address.
+        files: How often.
+
+    Returns:
+        The cost.
+    """
+    store = UPath(root)
+    (store / "none.mp4").exists()  # as in `fetch`
+    with ThreadPoolExecutor(files) as threads:
+
+        def one(number: int) -> None:
+            store.fs.put_file(file, f"{store.path}/{number}.mp4")
+
+        wall, cpu = time.monotonic(), time.process_time()
+        list(threads.map(one, range(files)))
+        return Cost(
+            wall_seconds=time.monotonic() - wall,
+            cpu_seconds=time.process_time() - cpu,
+            peak_megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        )
+
+
 def _pretend_store() -> None:
     """Makes a folder pass for a remote file system, as far as `storage` can see."""
 
@@ -198,11 +235,24 @@ def _pretend_store() -> None:
     register_implementation(_STORE, UPath)
 
 
-def _ours(url: str, root: str, *, files: int) -> Cost:
-    command = [sys.executable, "-m", "benchmarks.bytes", "--fetch", url, "--root", root]
+def _ours(
+    task: str, source: str, root: str, *, files: int, environment: dict[str, str] | None = None
+) -> Cost:
+    command = [sys.executable, "-m", "benchmarks.bytes", task, source, "--root", root]
     command += ["--files", str(files)]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    environment = {**os.environ, **(environment or {})}
+    answer = subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, text=True, env=environment
+    ).stdout
     return Cost(**json.loads(answer))
+
+
+def _to_s3(what: str, url: str, video: Path, *, files: int) -> Cost:
+    task, source = ("--put", str(video)) if what == _PUT_S3 else ("--fetch", url)
+    with fast_s3() as server:
+        bucket = new_bucket(server)
+        root = f"s3://{bucket.name}/akool"
+        return _ours(task, source, root, files=files, environment=bucket.environment)
 
 
 def _shell(command: str, url: str, folder: Path, *, files: int) -> Cost:
@@ -217,20 +267,23 @@ def _shell(command: str, url: str, folder: Path, *, files: int) -> Cost:
     return Cost(wall_seconds=wall, cpu_seconds=user + system)
 
 
-def _measure(what: str, url: str, *, files: int) -> Cost:
+def _measure(what: str, url: str, video: Path, *, files: int) -> Cost:
+    if what in _S3:
+        return _to_s3(what, url, video, files=files)
     where = "/dev/shm" if what == _NO_DISK else None
     with tempfile.TemporaryDirectory(prefix="akool-bytes-", dir=where) as folder:
         if what in (_OURS, _NO_DISK):
-            return _ours(url, folder, files=files)
+            return _ours("--fetch", url, folder, files=files)
         if what == _TO_STORE:
-            return _ours(url, f"{_STORE}://{folder}", files=files)
+            return _ours("--fetch", url, f"{_STORE}://{folder}", files=files)
         return _shell(_CURL[what], url, Path(folder), files=files)
 
 
 def _size(megabytes: int, *, files: int, rounds: int) -> dict[str, Cost]:
     """Measures everything at one size, and prints its lines of the table."""
     no_disk = [_NO_DISK] if Path("/dev/shm").is_dir() else []
-    found: dict[str, list[Cost]] = {what: [] for what in (*_CURL, _OURS, *no_disk, _TO_STORE)}
+    whats = (*_CURL, _OURS, *no_disk, _TO_STORE, *_S3)
+    found: dict[str, list[Cost]] = {what: [] for what in whats}
     with tempfile.TemporaryDirectory(prefix="akool-bytes-") as folder:
         video = Path(folder) / "video.mp4"
         write_video(video, size_bytes=megabytes * _MEGABYTE)
@@ -238,7 +291,7 @@ def _size(megabytes: int, *, files: int, rounds: int) -> dict[str, Cost]:
         with served(video) as url:
             for _ in range(rounds):
                 for what, costs in found.items():
-                    costs.append(_measure(what, url, files=files))
+                    costs.append(_measure(what, url, video, files=files))
     middle = {
         what: sorted(costs, key=lambda cost: cost.wall_seconds)[len(costs) // 2]
         for what, costs in found.items()
@@ -266,24 +319,30 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, nargs="*", default=[50, 200])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--fetch", help=argparse.SUPPRESS)
+    parser.add_argument("--put", help=argparse.SUPPRESS)
     parser.add_argument("--root", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.fetch:
-        print(json.dumps(asdict(fetch(chosen.fetch, chosen.root, files=chosen.files))))
+    if chosen.fetch or chosen.put:
+        work, source = (fetch, chosen.fetch) if chosen.fetch else (put, chosen.put)
+        print(json.dumps(asdict(work(source, chosen.root, files=chosen.files))))
         return
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}, medians of {chosen.rounds}\n")
     print("| downloads at once | what | wall s | MB/s | speed / curl's | CPU s | peak memory |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
-    peaks = []
+    peaks: dict[str, list[float]] = {_OURS: [], _TO_S3: []}
     for megabytes in chosen.megabytes:
         costs = _size(megabytes, files=chosen.files, rounds=chosen.rounds)
-        peaks.append(costs[_OURS].peak_megabytes or 0.0)
-    growth = max(peaks) - min(peaks)
-    verdict = "" if growth <= MOST_GROWTH_MEGABYTES else " **(missed)**"
-    print(
-        f"\nMemory grows by {growth:.0f} MB from the smallest to the largest files (at most "
-        f"{MOST_GROWTH_MEGABYTES:g}){verdict}. Load at the end: {os.getloadavg()[0]:.1f}."
-    )
+        for what, found in peaks.items():
+            found.append(costs[what].peak_megabytes or 0.0)
+    print()
+    for what, found in peaks.items():
+        growth = max(found) - min(found)
+        verdict = "" if growth <= MOST_GROWTH_MEGABYTES else " **(missed)**"
+        print(
+            f"Memory grows by {growth:.0f} MB from the smallest to the largest files (at most "
+            f"{MOST_GROWTH_MEGABYTES:g}){verdict}: {what}."
+        )
+    print(f"Load at the end: {os.getloadavg()[0]:.1f}.")
 
 
 if __name__ == "__main__":

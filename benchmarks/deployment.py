@@ -5,13 +5,11 @@ import os
 import platform
 import re
 import signal
-import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -20,9 +18,19 @@ from typing import Any
 import psutil
 import requests
 
-SCRIPTS = Path(sys.executable).parent
-_STARTING_SECONDS = 180
+from akool_dagster_tests.processes import (
+    SCRIPTS,
+    clean_environment,
+    free_port,
+    is_answered,
+    wait_until,
+)
+
+_STARTING_SECONDS = 300
 _ENDING_SECONDS = 60
+_ANSWER_SECONDS = 3600
+"""To launch a backfill of very many partitions takes its time on a busy machine."""
+
 _SAMPLE_SECONDS = 0.2
 
 
@@ -38,9 +46,31 @@ class Akool:
     url: str
     key: str
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of who is to talk to it."""
+        return {"AKOOL_BASE_URL": self.url, "AKOOL_API_KEY": self.key}
+
     def stats(self) -> dict[str, Any]:
         """What it counted."""
-        return requests.get(f"{self.url}/emulator/stats", timeout=30).json()
+        return requests.get(f"{self.url}/emulator/stats", timeout=60).json()
+
+    def jobs(self, kind: str) -> list[dict[str, Any]]:
+        """Its jobs of a kind, oldest first.
+
+        Args:
+            kind: ``video`` or ``voice``.
+        """
+        found: list[dict[str, Any]] = []
+        while True:
+            page = requests.get(
+                f"{self.url}/emulator/jobs",
+                params={"kind": kind, "start": len(found)},
+                timeout=60,
+            ).json()
+            found += page["jobs"]
+            if len(found) >= page["count"]:
+                return found
 
 
 class CpuMeter:
@@ -118,6 +148,14 @@ class Dagster:
     meter: CpuMeter
     log: Path
 
+    def is_loaded(self) -> bool:
+        """Whether its code location is there: later than its UI, which answers while it loads."""
+        return bool(self._ask("{ assetNodes { id } }")["assetNodes"])
+
+    def last_words(self) -> str:
+        """The end of what its processes printed."""
+        return _tail(self.log)
+
     def backfill(self, assets: Sequence[str], *, partitions: Sequence[str]) -> str:
         """Launches a backfill as the UI does.
 
@@ -161,7 +199,7 @@ class Dagster:
             if status == "COMPLETED_SUCCESS":
                 return
             if status not in ("REQUESTED", "CANCELING"):
-                raise RuntimeError(f"the backfill is {status}:\n{self.log.read_text()[-5000:]}")
+                raise RuntimeError(f"the backfill is {status}:\n{self.last_words()}")
             time.sleep(pause)
 
     def cancel(self, backfill: str) -> None:
@@ -202,7 +240,7 @@ class Dagster:
 
     def _ask(self, query: str, **variables: Any) -> dict[str, Any]:
         body = {"query": query, "variables": variables}
-        answer = requests.post(f"{self.url}/graphql", json=body, timeout=300).json()
+        answer = requests.post(f"{self.url}/graphql", json=body, timeout=_ANSWER_SECONDS).json()
         if "errors" in answer:
             raise RuntimeError(str(answer["errors"]))
         return answer["data"]
@@ -232,12 +270,13 @@ def dagster_dev(
     port, log = free_port(), folder / "dagster.log"
     command = [str(SCRIPTS / "dagster"), "dev", "-m", module, "-p", str(port), "-h", "127.0.0.1"]
     with running(command, log, env={**env, "DAGSTER_HOME": str(home)}) as pid:
-        meter = CpuMeter(pid)
-        _await(f"http://127.0.0.1:{port}/server_info", log)
+        dagster = Dagster(url=f"http://127.0.0.1:{port}", meter=CpuMeter(pid), log=log)
         try:
-            yield Dagster(url=f"http://127.0.0.1:{port}", meter=meter, log=log)
+            _await(f"{dagster.url}/server_info", log)
+            wait_until(dagster.is_loaded, seconds=_STARTING_SECONDS, tell=dagster.last_words)
+            yield dagster
         finally:
-            meter.stop()
+            dagster.meter.stop()
 
 
 @contextmanager
@@ -252,10 +291,13 @@ def running(command: Sequence[str], log: Path, *, env: Mapping[str, str]) -> Ite
     Yields:
         Its process id.
     """
-    clean = clean_environment()
     with log.open("wb") as sink:
         process = subprocess.Popen(
-            command, env={**clean, **env}, stdout=sink, stderr=sink, start_new_session=True
+            command,
+            env={**clean_environment(), **env},
+            stdout=sink,
+            stderr=sink,
+            start_new_session=True,
         )
     try:
         yield process.pid
@@ -266,18 +308,6 @@ def running(command: Sequence[str], log: Path, *, env: Mapping[str, str]) -> Ite
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def clean_environment() -> dict[str, str]:
-    """The environment of this process without what would decide for AKOOL or Dagster."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("AKOOL_", "DAGSTER_"))}
-
-
-def free_port() -> int:
-    """Finds a port that nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def machine() -> str:
@@ -296,10 +326,12 @@ def _cpuinfo() -> str:
 
 
 def _await(url: str, log: Path) -> None:
-    until = time.monotonic() + _STARTING_SECONDS
-    while time.monotonic() < until:
-        with contextlib.suppress(requests.RequestException):
-            requests.get(url, timeout=5)
-            return
-        time.sleep(0.2)
-    raise RuntimeError(f"{url} does not answer:\n{log.read_text()[-3000:]}")
+    wait_until(
+        lambda: is_answered(url),
+        seconds=_STARTING_SECONDS,
+        tell=lambda: f"{url} does not answer:\n{_tail(log)}",
+    )
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-5000:]

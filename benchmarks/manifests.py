@@ -25,9 +25,11 @@ from pyarrow import csv, parquet
 from akool_dagster.batch.preview import Change, Preview, preview
 from akool_dagster.batch.prices import PriceBook
 from akool_dagster.batch.row_status import statuses_but_saved
+from akool_dagster.cli.plan import collecting_no_garbage
 from akool_dagster.ledger import Kind, Ledger
 from akool_dagster.manifest import ScriptRow, read_manifest, read_script_keys, write_scripts
 from benchmarks.deployment import machine
+from benchmarks.termination import end_on_sigterm
 
 TARGETS = {100_000: (3.0, 400.0), 1_000_000: (30.0, None)}
 """Most seconds and, after imports, most MB for a whole plan, by number of rows.
@@ -167,6 +169,7 @@ def _plan(folder: Path, path: Path) -> None:
         raise RuntimeError(f"{len(seen.removed)} rows are removed in place of {few}")
 
 
+@collecting_no_garbage()
 def _seen(folder: Path, path: Path, *, service: str) -> Preview:
     manifest = read_manifest(path)
     with Ledger.open(_ledger_url(folder), service=service) as ledger:
@@ -240,6 +243,7 @@ def _line(rows: int, what: str, cost: Cost) -> str:
 
 def main() -> None:
     """Measures and prints a Markdown table; **bold** is a target that was missed."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
     parser.add_argument("--make", type=int, help=argparse.SUPPRESS)

@@ -1,27 +1,37 @@
 """What the stack itself costs per script, with videos that take no time.
 
-``python -m benchmarks.overhead --rows 100 1000`` runs real backfills of the three row assets over
-webserver, daemon, runs, ledger and events on SQLite, and adds up the CPU of all of these processes
-(the emulator is another process and not counted), from the launch of the backfill to its end. The
-obvious design, one run per row, is measured in the same session at ``--rival-rows``.
+``python -m benchmarks.overhead --save overhead.json --plot overhead.png`` runs real backfills of
+the three row assets over webserver, daemon, runs, ledger and events on SQLite, and adds up the CPU
+of all of these processes (the emulator is another process and not counted), from the launch of the
+backfill to its end. The obvious design, one run per row, is measured in the same session with
+``--rival-rows``: its rows cost the same, however many there are.
 """
 
 import argparse
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
+from benchmarks.backfills import Backfilled, one_run_per_row, ours
+from benchmarks.deployment import emulator, machine
+from benchmarks.plots import MARK, OTHERS, OURS, open_figure, save_figure
+from benchmarks.results import Record, add_flags, judged, print_head, read_records, table_line
+from benchmarks.termination import end_on_sigterm
 
-from akool_dagster.manifest import read_manifest, write_scripts
-from akool_dagster.partitions import register_scripts
-from benchmarks.deployment import Akool, Dagster, dagster_dev, emulator, machine
+LEAST_RATIO = 40.0
+"""The target: so many times less than one run per row, at a thousand scripts and more."""
 
-ROW_ASSETS = ("voice_files", "video_requests", "downloaded_videos")
+_TARGET_ROWS = 1_000
+_OURS, _RIVAL = "akool-dagster", "one run per row"
 # A job takes 0.01 to 0.1 s; the seven days of a link are ten minutes.
-AT_ONCE = ("--speed", "1000", "--tiny-media", "--slots", "100000")
+_AT_ONCE = ("--speed", "1000", "--tiny-media", "--slots", "100000", "--credits", "100000000")
+_QUICK = {"AKOOL_MAX_IN_FLIGHT": "100000", "AKOOL_POLL_SECONDS": "0.05"}
+_RIVAL_RUNS = 4
+_HEAD = (
+    "design", "scripts", "runs", "CPU seconds per script", "ratio", "wall seconds",
+    "largest process",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +39,15 @@ class Cost:
     """What a backfill cost.
 
     Attributes:
-        rows: Its rows.
+        design: Whose backfill.
+        rows: Its scripts.
         runs: Dagster runs that it took.
         cpu_seconds: Of all processes but the emulator.
         wall_seconds: From launch to end.
         peak_bytes: Of the largest process.
     """
 
+    design: str
     rows: int
     runs: int
     cpu_seconds: float
@@ -48,102 +60,134 @@ class Cost:
         return self.cpu_seconds / self.rows
 
 
-def ours(akool: Akool, folder: Path, *, rows: int) -> Cost:
-    """Backfills a manifest with this project.
+def measure(design: str, rows: int) -> Cost:
+    """Makes a batch on an emulator of its own.
 
     Args:
-        akool: The emulator.
-        folder: An empty folder.
-        rows: Rows of the manifest.
+        design: Whose.
+        rows: Its scripts.
 
     Returns:
-        Its cost.
+        What it cost.
     """
-    env = {
-        "AKOOL_BASE_URL": akool.url, "AKOOL_API_KEY": akool.key,
-        "AKOOL_DATA": str(folder / "data"), "AKOOL_MAX_IN_FLIGHT": "100000",
-        "AKOOL_POLL_SECONDS": "0.05",
-    }  # fmt: skip
-    keys = _manifest(folder / "data", rows)
-    with dagster_dev(folder, module="akool_dagster.definitions", env=env) as dagster:
-        with _instance(folder) as instance:
-            instance.add_dynamic_partitions("manifests", ["bench"])
-            register_scripts(instance, keys)
-        return _measure(dagster, ROW_ASSETS, keys)
+    with tempfile.TemporaryDirectory(prefix="akool-overhead-") as name:
+        folder = Path(name)
+        with emulator(folder, *_AT_ONCE) as akool:
+            if design == _RIVAL:
+                made = one_run_per_row(akool, folder, rows=rows, max_runs=_RIVAL_RUNS)
+            else:
+                made = ours(akool, folder, rows=rows, **_QUICK)
+    return _cost(design, rows, made)
 
 
-def one_run_per_row(akool: Akool, folder: Path, *, rows: int) -> Cost:
-    """Backfills as many rows with the obvious design.
-
-    Args:
-        akool: The emulator.
-        folder: An empty folder.
-        rows: How many.
-
-    Returns:
-        Its cost.
-    """
-    env = {
-        "AKOOL_BASE_URL": akool.url, "AKOOL_API_KEY": akool.key,
-        "AKOOL_DATA": str(folder / "data"),
-    }  # fmt: skip
-    keys = [f"row-{number}" for number in range(rows)]
-    with dagster_dev(folder, module="benchmarks.one_run_per_row", env=env) as dagster:
-        with _instance(folder) as instance:
-            instance.add_dynamic_partitions("rows", keys)
-        return _measure(dagster, ("voice", "video", "file"), keys)
-
-
-def _measure(dagster: Dagster, assets: Sequence[str], keys: Sequence[str]) -> Cost:
-    time.sleep(10)  # the daemon's first ticks belong to its start
-    cpu, began = dagster.meter.seconds(), time.monotonic()
-    dagster.wait_for(dagster.backfill(assets, partitions=keys))
+def _cost(design: str, rows: int, made: Backfilled) -> Cost:
     return Cost(
-        rows=len(keys),
-        runs=dagster.runs(),
-        cpu_seconds=dagster.meter.seconds() - cpu,
-        wall_seconds=time.monotonic() - began,
-        peak_bytes=dagster.meter.peak_bytes,
+        design=design,
+        rows=rows,
+        runs=made.runs,
+        cpu_seconds=made.cpu_seconds,
+        wall_seconds=made.seconds,
+        peak_bytes=made.peak_bytes,
     )
 
 
-def _manifest(data: Path, rows: int) -> list[str]:
-    path = data / "manifests" / "bench.csv"
-    path.parent.mkdir(parents=True)
-    lines = [
-        f"row-{n},This is script number {n}.,Emma_en-US,Jane_in_Blue_2024" for n in range(rows)
-    ]
-    path.write_text("\n".join(["script_id,script,voice_id,avatar_id", *lines]))
-    manifest = read_manifest(path)
-    write_scripts(manifest, data / "scripts" / "bench.parquet")
-    return manifest.keys
+def _line(cost: Cost, rival: Cost | None) -> str:
+    return table_line(
+        [
+            cost.design,
+            f"{cost.rows:,}",
+            f"{cost.runs:,}",
+            f"{cost.per_script:.3f}",
+            _ratio(cost, rival),
+            f"{cost.wall_seconds:.0f}",
+            f"{cost.peak_bytes / 1e6:.0f} MB",
+        ]
+    )
 
 
-def _instance(folder: Path) -> dg.DagsterInstance:
-    return dg.DagsterInstance.from_config(str(folder / "dagster_home"))
+def _ratio(cost: Cost, rival: Cost | None) -> str:
+    if rival is None or cost.design == _RIVAL:
+        return ""
+    ratio = rival.per_script / cost.per_script
+    told = f"{ratio:.0f} times less"
+    if cost.rows < _TARGET_ROWS:
+        return told
+    return f"{judged(told, is_met=ratio >= LEAST_RATIO)} (target {LEAST_RATIO:g})"
+
+
+def draw(costs: Sequence[Cost], path: Path) -> None:
+    """Draws the CPU seconds over the number of scripts, for both designs.
+
+    Args:
+        costs: What was measured; one run per row is drawn on from there, as it grows by the row.
+        path: Of the picture.
+    """
+    figure, (panel,) = open_figure(height=4.0)
+    mine = sorted((cost for cost in costs if cost.design == _OURS), key=lambda cost: cost.rows)
+    theirs = [cost for cost in costs if cost.design == _RIVAL]
+    span = sorted({cost.rows for cost in costs})
+    if theirs:
+        for times, style, colour, label in (
+            (1.0, "--", OTHERS, f"{_RIVAL}, the same for each"),
+            (1 / LEAST_RATIO, ":", MARK, f"target: {LEAST_RATIO:g} times less"),
+        ):
+            line = [rows * theirs[-1].per_script * times for rows in span]
+            panel.plot(span, line, style, color=colour, label=label)
+    panel.plot(
+        [cost.rows for cost in theirs],
+        [cost.cpu_seconds for cost in theirs],
+        "s",
+        color=OTHERS,
+        label=f"{_RIVAL}, measured",
+    )
+    panel.plot(
+        [cost.rows for cost in mine],
+        [cost.cpu_seconds for cost in mine],
+        "o-",
+        color=OURS,
+        label=f"{_OURS}, measured",
+    )
+    for cost in (*mine, *theirs):
+        panel.annotate(
+            f"{cost.per_script:.3g} s a script",
+            (cost.rows, cost.cpu_seconds),
+            xytext=(6, -12),
+            textcoords="offset points",
+        )
+    panel.set(xscale="log", yscale="log", xlabel="scripts", ylabel="CPU seconds of the stack")
+    panel.margins(x=0.12)
+    panel.legend()
+    save_figure(figure, path)
+
+
+def _measured(chosen: argparse.Namespace) -> Iterator[Cost]:
+    if chosen.rival_rows:
+        yield measure(_RIVAL, chosen.rival_rows)
+    for rows in chosen.rows:
+        yield measure(_OURS, rows)
 
 
 def main() -> None:
-    """Measures and prints a Markdown table."""
+    """Measures and prints a Markdown table; **bold** is a target that was missed."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=[100, 1000, 10_000])
     parser.add_argument("--rival-rows", type=int, default=40, help="0 leaves it out")
+    add_flags(parser)
     chosen = parser.parse_args()
-    print(f"{machine()}\n")
-    print("| design | scripts | runs | CPU seconds per script | wall seconds | largest process |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    jobs = [("one run per row", one_run_per_row, chosen.rival_rows)] if chosen.rival_rows else []
-    jobs += [("akool-dagster", ours, rows) for rows in chosen.rows]
-    for name, make, rows in jobs:
-        with tempfile.TemporaryDirectory(prefix="akool-overhead-") as folder:
-            where = Path(folder)
-            with emulator(where, *AT_ONCE) as akool:
-                cost = make(akool, where, rows=rows)
-        print(
-            f"| {name} | {cost.rows:,} | {cost.runs:,} | {cost.per_script:.3f} | "
-            f"{cost.wall_seconds:.0f} | {cost.peak_bytes / 1e6:.0f} MB |",
-            flush=True,
-        )
+    kept = read_records(chosen.tell)
+    record = Record(heads=kept.heads or [machine()], path=chosen.save)
+    print("\n".join(record.heads), end="\n\n")
+    print_head(_HEAD)
+    rival: Cost | None = None
+    costs: list[Cost] = []
+    for cost in (Cost(**one) for one in kept.results) if chosen.tell else _measured(chosen):
+        rival = cost if cost.design == _RIVAL else rival
+        print(_line(cost, rival), flush=True)
+        costs.append(cost)
+        record.add(cost)
+    if chosen.plot:
+        draw(costs, chosen.plot)
 
 
 if __name__ == "__main__":

@@ -34,8 +34,9 @@ from akool_dagster.partitions import register_scripts
 from akool_dagster_tests.dagster_place import Place, emulator_settings
 from akool_dagster_tests.support import QUICK, plain_line, write_manifest
 from akool_dagster_tests.ui.person import Person, browser_page
+from benchmarks.backfills import ROW_ASSETS
 from benchmarks.deployment import Dagster, dagster_dev, machine
-from benchmarks.overhead import ROW_ASSETS
+from benchmarks.termination import end_on_sigterm
 
 TARGET_SECONDS = 5.0
 """Until a page can be used."""
@@ -313,6 +314,7 @@ def measure(*, scripts: int, manifests: int, pictures: Path) -> list[Timing]:
 
 def main() -> None:
     """Measures and prints a Markdown table."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scripts", type=int, default=20_000)
     parser.add_argument("--manifests", type=int, default=20)

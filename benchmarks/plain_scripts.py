@@ -2,8 +2,14 @@
 
 Both send each create once and keep nothing but the files: a lost answer, a crash or a second start
 pays again. They are here for their speed alone.
+
+``python -m benchmarks.plain_scripts --rows 10 --threads 1 --to FOLDER`` makes videos one after the
+other; with more threads a pool makes them, each of which polls every 5 seconds for its own video.
+``AKOOL_BASE_URL`` and ``AKOOL_API_KEY`` tell where.
 """
 
+import argparse
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +19,18 @@ from typing import Any
 import requests
 
 POLL_SECONDS = 5.0
+
+
+def row_texts(rows: int) -> list[tuple[str, str]]:
+    """The rows that every design is measured with.
+
+    Args:
+        rows: How many.
+
+    Returns:
+        Name and text of each.
+    """
+    return [(f"row-{number}", f"This is row-{number}.") for number in range(rows)]
 
 
 def one_after_the_other(rows: Sequence[tuple[str, str]], *, url: str, key: str, to: Path) -> None:
@@ -91,3 +109,22 @@ def _wait(session: requests.Session, url: str, status: str) -> dict[str, Any]:
         if data[status] == 4:
             raise RuntimeError(f"{url}: failed")
         time.sleep(POLL_SECONDS)
+
+
+def main() -> None:
+    """Makes the videos."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, required=True)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--to", type=Path, required=True, help="folder for the files")
+    chosen = parser.parse_args()
+    rows = row_texts(chosen.rows)
+    place = {"url": os.environ["AKOOL_BASE_URL"], "key": os.environ["AKOOL_API_KEY"]}
+    if chosen.threads == 1:
+        one_after_the_other(rows, to=chosen.to, **place)
+    else:
+        many_at_once(rows, threads=chosen.threads, to=chosen.to, **place)
+
+
+if __name__ == "__main__":
+    main()

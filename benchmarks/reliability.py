@@ -33,6 +33,7 @@ from akool_dagster_tests.reliability.model import Findings, chunks_of_worlds, li
 from akool_dagster_tests.reliability.outage import live_through_a_month
 from akool_dagster_tests.reliability.over_http import Night, polling_night, webhook_night
 from akool_dagster_tests.reliability.secret_hunt import hunt
+from benchmarks.termination import end_on_sigterm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +191,7 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Runs the proofs and prints their table; ends with 1 when a promise was broken."""
+    end_on_sigterm()
     chosen = _arguments()
     logging.getLogger("akool_dagster").setLevel(logging.CRITICAL)  # thousands of wanted mishaps
     order = Order(rows=chosen.rows, seed=chosen.seed, minutes=chosen.minutes)

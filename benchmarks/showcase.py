@@ -32,6 +32,7 @@ from benchmarks.deployment import (
     emulator,
     machine,
 )
+from benchmarks.termination import end_on_sigterm
 
 NAME = "showcase"
 AVATARS = ("Kim01", "Lee02", "Moe03", "Noa04")
@@ -633,6 +634,7 @@ def _deployment(folder: Path) -> Iterator[tuple[Akool, Dagster]]:
 
 def main() -> None:
     """Shows it, prints a Markdown table, and ends with 1 when a promise was broken."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=200, help="each becomes three scripts")
     parser.add_argument("--from", dest="way", choices=["terminal", "ui"], default="terminal")

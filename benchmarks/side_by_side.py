@@ -1,31 +1,39 @@
 """The same batch four ways, against one emulator, in one session.
 
-``python -m benchmarks.side_by_side --plot docs/images/side-by-side.png`` makes ``--rows`` videos
-with (a) a plain script, one after the other, (b) a pool of threads that polls every 5 seconds, (c)
-Dagster with one run per row, and (d) this project, all on ``--slots`` render slots of one emulator
-in real time. *Slots busy* compares with the least time that the slots need. (a) makes
-``--plain-rows`` only: each further row takes as long again.
+``python -m benchmarks.side_by_side --save side.json --plot side.png`` makes ``--rows`` videos with
+(a) a plain script, one after the other, (b) a pool of threads that polls every 5 seconds, (c)
+Dagster with one run per row, and (d) this project with its defaults, all on ``--slots`` render
+slots of an emulator in real time. (a) makes ``--plain-rows`` only: each further row takes as long
+again. What a design must be compared with is the *least* time: that of the renders alone, on slots
+that are never empty.
 """
 
 import argparse
+import resource
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import dagster as dg
 import requests
 
-from akool_dagster.manifest import read_manifest, write_scripts
-from akool_dagster.partitions import register_scripts
-from benchmarks.deployment import Akool, CpuMeter, dagster_dev, emulator, machine
-from benchmarks.overhead import ROW_ASSETS
-from benchmarks.plain_scripts import many_at_once, one_after_the_other
+from akool_dagster_tests.processes import clean_environment
+from benchmarks import backfills
+from benchmarks.deployment import Akool, emulator, machine
+from benchmarks.plots import MARK, OTHERS, OURS, open_figure, save_figure
+from benchmarks.results import Record, add_flags, print_head, read_records, table_line
+from benchmarks.termination import end_on_sigterm
 
 _CEILING_SECONDS = 5.0
 _CEILING_THREADS = 8
+_HEAD = (
+    "way", "videos", "wall s", "least", "slots busy", "videos an hour", "status calls a video",
+    "requests/s", "CPU s", "CPU s a video",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,124 +54,149 @@ class Order:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What a way took.
+
+    Attributes:
+        seconds: From its start to its end. Dagster's services run already then, as they do in a
+            deployment; a plain script is a process of its own.
+        cpu_seconds: Of all processes but the emulator.
+    """
+
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """How one way went.
 
     Attributes:
-        name: Of the way.
-        rows: Videos that it made.
-        seconds: From the first request to the last file.
-        least: Seconds that the renders alone need on the slots.
-        cpu_seconds: Of Dagster's processes, None for a plain script.
+        way: Its letter.
+        videos: How many it made.
+        batch: How many the others made.
+        seconds: It took.
+        least_seconds: That the renders alone need on the slots.
+        render_seconds: Of all renders together.
+        slots: Videos that the emulator rendered at once.
+        polls: Status calls for videos.
+        requests: That the emulator got.
+        cpu_seconds: Of all processes but the emulator.
     """
 
-    name: str
-    rows: int
+    way: str
+    videos: int
+    batch: int
     seconds: float
-    least: float
-    cpu_seconds: float | None = None
+    least_seconds: float
+    render_seconds: float
+    slots: int
+    polls: int
+    requests: int
+    cpu_seconds: float
 
     @property
     def busy(self) -> float:
         """Share of the slots' time that was used."""
-        return self.least / self.seconds
+        return self.render_seconds / (self.slots * self.seconds)
 
 
-Way = Callable[[Akool, Path, Order], tuple[float, float | None]]
-"""Makes a batch; gives its seconds, and the CPU seconds of Dagster's processes."""
+Way = Callable[[Akool, Path, Order], Spent]
+"""Makes a batch."""
 
 
-def plain(akool: Akool, folder: Path, order: Order) -> tuple[float, float | None]:
+def plain(akool: Akool, folder: Path, order: Order) -> Spent:
     """(a) One after the other."""
-    began = time.monotonic()
-    rows = _texts(order.plain_rows)
-    one_after_the_other(rows, url=akool.url, key=akool.key, to=folder)
-    return time.monotonic() - began, None
+    return _script(akool, folder, rows=order.plain_rows, threads=1)
 
 
-def threads(akool: Akool, folder: Path, order: Order) -> tuple[float, float | None]:
+def threads(akool: Akool, folder: Path, order: Order) -> Spent:
     """(b) As many threads as slots."""
-    began = time.monotonic()
-    rows = _texts(order.rows)
-    many_at_once(rows, threads=order.slots, url=akool.url, key=akool.key, to=folder)
-    return time.monotonic() - began, None
+    return _script(akool, folder, rows=order.rows, threads=order.slots)
 
 
-def one_run_per_row(akool: Akool, folder: Path, order: Order) -> tuple[float, float | None]:
+def one_run_per_row(akool: Akool, folder: Path, order: Order) -> Spent:
     """(c) The obvious Dagster project, with as many runs at once as slots."""
-    keys = [name for name, _ in _texts(order.rows)]
-    env = {**_akool_env(akool), "AKOOL_DATA": str(folder / "data")}
-    with dagster_dev(
-        folder, module="benchmarks.one_run_per_row", env=env, max_runs=order.slots
-    ) as dagster:
-        with dg.DagsterInstance.from_config(str(folder / "dagster_home")) as instance:
-            instance.add_dynamic_partitions("rows", keys)
-        return _backfilled(dagster.meter, lambda: dagster.wait_for(
-            dagster.backfill(("voice", "video", "file"), partitions=keys)
-        ))  # fmt: skip
+    made = backfills.one_run_per_row(akool, folder, rows=order.rows, max_runs=order.slots)
+    return Spent(seconds=made.seconds, cpu_seconds=made.cpu_seconds)
 
 
-def ours(akool: Akool, folder: Path, order: Order) -> tuple[float, float | None]:
+def ours(akool: Akool, folder: Path, order: Order) -> Spent:
     """(d) This project, with its defaults."""
-    env = {
-        **_akool_env(akool),
-        "AKOOL_DATA": str(folder / "data"),
-        "AKOOL_MAX_IN_FLIGHT": str(order.slots),
-    }
-    path = folder / "data" / "manifests" / "bench.csv"
-    path.parent.mkdir(parents=True)
-    lines = [f"{name},{text},Emma_en-US,Jane_in_Blue_2024" for name, text in _texts(order.rows)]
-    path.write_text("\n".join(["script_id,script,voice_id,avatar_id", *lines]))
-    manifest = read_manifest(path)
-    write_scripts(manifest, folder / "data" / "scripts" / "bench.parquet")
-    with dagster_dev(folder, module="akool_dagster.definitions", env=env) as dagster:
-        with dg.DagsterInstance.from_config(str(folder / "dagster_home")) as instance:
-            instance.add_dynamic_partitions("manifests", ["bench"])
-            register_scripts(instance, manifest.keys)
-        return _backfilled(dagster.meter, lambda: dagster.wait_for(
-            dagster.backfill(ROW_ASSETS, partitions=manifest.keys)
-        ))  # fmt: skip
+    made = backfills.ours(akool, folder, rows=order.rows, AKOOL_MAX_IN_FLIGHT=str(order.slots))
+    return Spent(seconds=made.seconds, cpu_seconds=made.cpu_seconds)
 
 
-WAYS: Sequence[tuple[str, Way]] = (
-    ("a plain script, one after the other", plain),
-    ("a pool of threads, polling every 5 s", threads),
-    ("Dagster, one run per row", one_run_per_row),
-    ("akool-dagster", ours),
-)
+WAYS: dict[str, tuple[str, Way]] = {
+    "a": ("a plain script, one after the other", plain),
+    "b": ("a pool of threads, polling every 5 s", threads),
+    "c": ("Dagster, one run per row", one_run_per_row),
+    "d": ("akool-dagster", ours),
+}
 
 
-def measure(name: str, way: Way, order: Order) -> Result:
+def measure(letter: str, order: Order) -> Result:
     """Makes a batch on an emulator of its own.
 
     Args:
-        name: Of the way.
-        way: How it is made.
+        letter: Of the way.
         order: What a person asked for.
 
     Returns:
         How it went.
+
+    Raises:
+        RuntimeError: Videos are missing.
     """
-    with tempfile.TemporaryDirectory(prefix="akool-side-by-side-") as name_of_folder:
-        folder = Path(name_of_folder)
-        flags = (
-            "--slots", str(order.slots), "--render-seconds", str(order.render_seconds),
-            "--tiny-media",
-        )  # fmt: skip
-        with emulator(folder, *flags) as akool:
-            seconds, cpu = way(akool, folder, order)
-            jobs = requests.get(f"{akool.url}/emulator/jobs", timeout=60).json()["jobs"]
-    videos = [job for job in jobs if job["kind"] == "video"]
-    work = sum(job["queueing"] + job["work"] for job in videos)
-    slots = 1 if way is plain else order.slots
-    return Result(name=name, rows=len(videos), seconds=seconds, least=work / slots, cpu_seconds=cpu)
+    name, way = WAYS[letter]
+    wanted = order.plain_rows if way is plain else order.rows
+    flags = (
+        "--slots", str(order.slots), "--render-seconds", str(order.render_seconds), "--tiny-media",
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="akool-side-by-side-") as folder:
+        with emulator(Path(folder), *flags) as akool:
+            spent = way(akool, Path(folder), order)
+            videos, stats = akool.jobs("video"), akool.stats()
+        saved = len([path for path in Path(folder).rglob("*.mp4") if path.stat().st_size])
+    if not saved == len(videos) == wanted:
+        raise RuntimeError(f"{name}: {wanted} videos, {len(videos)} asked for, {saved} saved.")
+    renders = [video["queueing"] + video["work"] for video in videos]
+    return Result(
+        way=letter,
+        videos=wanted,
+        batch=order.rows,
+        seconds=spent.seconds,
+        least_seconds=max(sum(renders) / order.slots, *renders),
+        render_seconds=sum(renders),
+        slots=order.slots,
+        polls=sum(stats["polls"].get(video["id"], 0) for video in videos),
+        requests=sum(stats["requests"].values()),
+        cpu_seconds=spent.cpu_seconds,
+    )
+
+
+def _script(akool: Akool, folder: Path, *, rows: int, threads: int) -> Spent:
+    command = [
+        sys.executable, "-m", "benchmarks.plain_scripts", "--rows", str(rows),
+        "--threads", str(threads), "--to", str(folder),
+    ]  # fmt: skip
+    cpu, began = _cpu_of_children(), time.monotonic()
+    subprocess.run(command, env={**clean_environment(), **akool.env}, check=True)
+    seconds = time.monotonic() - began
+    return Spent(seconds=seconds, cpu_seconds=_cpu_of_children() - cpu)
+
+
+def _cpu_of_children() -> float:
+    """CPU seconds of the processes that this one has started and seen to their ends."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def ceiling() -> float:
     """Measures how many requests a second the emulator itself answers.
 
     Returns:
-        Status calls a second.
+        Requests a second.
     """
     with tempfile.TemporaryDirectory() as folder, emulator(Path(folder)) as akool:
         until = time.monotonic() + _CEILING_SECONDS
@@ -182,70 +215,101 @@ def ceiling() -> float:
             return sum(one.result() for one in asked) / _CEILING_SECONDS
 
 
-def draw(results: Sequence[Result], path: str) -> None:
-    """Draws how busy each way kept the slots.
+def _line(result: Result) -> str:
+    return table_line(
+        [
+            WAYS[result.way][0],
+            result.videos,
+            f"{result.seconds:.0f}",
+            f"{result.least_seconds:.0f}",
+            f"{result.busy:.0%}",
+            f"{3600 * result.videos / result.seconds:.0f}",
+            f"{result.polls / result.videos:.1f}",
+            f"{result.requests / result.seconds:.1f}",
+            f"{result.cpu_seconds:.1f}",
+            f"{result.cpu_seconds / result.videos:.2f}",
+        ]
+    )
+
+
+def draw(results: Sequence[Result], path: Path) -> None:
+    """Draws how long each way takes for the batch, and how long it has to.
 
     Args:
-        results: The ways.
+        results: The ways; one that made fewer videos is drawn as if it had gone on like that.
         path: Of the picture.
     """
-    from matplotlib import pyplot as plt
+    figure, (panel,) = open_figure(height=1.1 + 0.45 * len(results))
+    names = [WAYS[result.way][0] for result in results]
+    scales = [result.batch / result.videos for result in results]
+    seconds = [result.seconds * scale for result, scale in zip(results, scales, strict=True)]
+    bars = panel.barh(
+        names, seconds, color=[OURS if result.way == "d" else OTHERS for result in results]
+    )
+    for bar, scale in zip(bars, scales, strict=True):
+        if scale > 1:
+            bar.set(hatch="//", edgecolor="white")
+    texts = [
+        f"{took:,.0f} s" + (f" (from {result.videos} videos)" if scale > 1 else "")
+        for took, result, scale in zip(seconds, results, scales, strict=True)
+    ]
+    panel.bar_label(bars, labels=texts, padding=4)
+    for place, result in enumerate(results):
+        least = max(result.render_seconds * scales[place] / result.slots, result.least_seconds)
+        panel.plot(
+            [least, least],
+            [place - 0.4, place + 0.4],
+            color=MARK,
+            linewidth=2,
+            label="least possible: the renders alone" if place == 0 else None,
+        )
+    first = results[0]
+    panel.set(
+        xlabel=f"seconds for {first.batch} videos on {first.slots} render slots",
+        xlim=(0, max(seconds) * 1.3),
+    )
+    panel.grid(visible=False, axis="y")
+    panel.invert_yaxis()
+    panel.legend(loc="lower left", bbox_to_anchor=(0, 1))
+    save_figure(figure, path)
 
-    figure, axes = plt.subplots(figsize=(8, 2.6), layout="constrained")
-    bars = axes.barh([r.name for r in results], [100 * r.busy for r in results], color="#4f6bed")
-    axes.bar_label(bars, fmt="%.0f %%", padding=3)
-    axes.set(xlim=(0, 112), xlabel="time of the render slots that was used, %")
-    axes.invert_yaxis()
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
 
-
-def _texts(rows: int) -> list[tuple[str, str]]:
-    return [(f"row-{number}", f"This is row-{number}.") for number in range(rows)]
-
-
-def _akool_env(akool: Akool) -> dict[str, str]:
-    return {"AKOOL_BASE_URL": akool.url, "AKOOL_API_KEY": akool.key}
-
-
-def _backfilled(meter: CpuMeter, backfill: Callable[[], None]) -> tuple[float, float]:
-    time.sleep(10)  # the daemon's first ticks belong to its start
-    cpu, began = meter.seconds(), time.monotonic()
-    backfill()
-    return time.monotonic() - began, meter.seconds() - cpu
+def _measured(order: Order, letters: Sequence[str]) -> Iterator[Result]:
+    for letter in letters:
+        yield measure(letter, order)
 
 
 def main() -> None:
-    """Measures all ways and prints a Markdown table."""
+    """Measures the ways and prints a Markdown table."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=120)
+    parser.add_argument("--rows", type=int, default=40)
     parser.add_argument("--plain-rows", type=int, default=3)
-    parser.add_argument("--slots", type=int, default=20)
-    parser.add_argument("--render-seconds", type=float, default=60.0)
-    parser.add_argument("--only", type=int, nargs="*", help="numbers of lines, from 1")
-    parser.add_argument("--plot", help="draw them (.png or .svg)")
+    parser.add_argument("--slots", type=int, default=10)
+    parser.add_argument("--render-seconds", type=float, default=30.0)
+    parser.add_argument("--only", choices=WAYS, nargs="+", default=list(WAYS), help="which ways")
+    add_flags(parser)
     chosen = parser.parse_args()
     order = Order(
         rows=chosen.rows,
-        plain_rows=chosen.plain_rows,
+        plain_rows=min(chosen.plain_rows, chosen.rows),
         slots=chosen.slots,
         render_seconds=chosen.render_seconds,
     )
-    print(f"{machine()}; the emulator answers {ceiling():,.0f} requests/s\n")
-    print("| way | videos | seconds | least | slots busy | Dagster's CPU s per video |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    results = []
-    for number, (name, way) in enumerate(WAYS, start=1):
-        if chosen.only and number not in chosen.only:
-            continue
-        result = measure(name, way, order)
+    kept = read_records(chosen.tell)
+    heads = kept.heads or [
+        f"{machine()}; {order.slots} slots, renders of {order.render_seconds:g} s on average; the "
+        f"emulator answers up to {ceiling():,.0f} requests/s"
+    ]
+    record = Record(heads=heads, path=chosen.save)
+    print("\n".join(heads), end="\n\n")
+    print_head(_HEAD)
+    results: list[Result] = []
+    told = (Result(**one) for one in kept.results)
+    for result in told if chosen.tell else _measured(order, chosen.only):
+        print(_line(result), flush=True)
         results.append(result)
-        cpu = "" if result.cpu_seconds is None else f"{result.cpu_seconds / result.rows:.2f}"
-        print(
-            f"| {name} | {result.rows} | {result.seconds:.0f} | {result.least:.0f} | "
-            f"{result.busy:.0%} | {cpu} |",
-            flush=True,
-        )
+        record.add(result)
     if chosen.plot:
         draw(results, chosen.plot)
 

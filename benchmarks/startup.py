@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.deployment import SCRIPTS, Akool, emulator, machine
+from benchmarks.termination import end_on_sigterm
 
 MOST_IMPORT = 1.3
 """Times the CPU seconds of ``import dagster``."""
@@ -173,6 +174,7 @@ def _against(ratio: float, most: float) -> str:
 
 def main() -> None:
     """Measures and prints a Markdown table; **bold** is a target that was missed."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--run", choices=RUNS, help=argparse.SUPPRESS)

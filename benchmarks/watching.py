@@ -13,7 +13,6 @@ import json
 import math
 import multiprocessing
 import os
-import platform
 import re
 import resource
 import sys
@@ -22,15 +21,14 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from statistics import NormalDist
 from typing import Any, cast
 
 from akool_dagster.akool import AkoolClient, ApiKey
-from akool_dagster.automation.video_info_sensor import _settle
-from akool_dagster.batch.outcomes import Stage
+from akool_dagster.automation.video_info import _settle
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.tools import Rules, Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.ledger import Kind, Ledger, Limits
@@ -38,6 +36,9 @@ from akool_dagster.ledger.database import Database, open_engine
 from akool_dagster.ledger.tables import attempts
 from akool_dagster.storage import open_storage
 from akool_dagster_tests.slots.slot_world import MEAN_RENDER_SECONDS, SIGMA, script_row
+from benchmarks.deployment import machine
+from benchmarks.results import judged, print_head, table_line
+from benchmarks.termination import end_on_sigterm
 
 MOST_CORE, MOST_MEGABYTES, MOST_TICK_SECONDS = 0.30, 300.0, 40.0
 """The targets."""
@@ -219,22 +220,15 @@ def _cost(began: float, cpu: float, pipe: Connection) -> Cost:
     )
 
 
-def _judged(text: str, *, is_met: bool) -> str:
-    return text if is_met else f"**{text}**"
-
-
 def main() -> None:
     """Prints the table; ends with 1 when a target is missed."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=1_000, help="videos of the walk")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long the walk watches")
     parser.add_argument("--open", type=int, default=10_000, help="open videos of the tick")
     chosen = parser.parse_args()
-    today = datetime.now(timezone.utc).date()
-    print(
-        f"{today}, {os.cpu_count()} CPUs ({platform.machine()}), Python "
-        f"{platform.python_version()}, {platform.system()}, load {os.getloadavg()[0]:.1f}\n"
-    )
+    print(f"{machine()}, load {os.getloadavg()[0]:.1f}\n")
     watched = watch(videos=chosen.videos, seconds=chosen.seconds)
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     ticked = tick(videos=chosen.open, voices=100)
@@ -243,19 +237,23 @@ def main() -> None:
         megabytes <= MOST_MEGABYTES,
         ticked.seconds <= MOST_TICK_SECONDS,
     ]
-    print("| what | measured | target |\n| --- | --- | --- |")
-    print(
-        f"| a walk that watches {chosen.videos:,} videos for {watched.seconds:.0f} s, "
-        f"{watched.calls / watched.seconds:.0f} looks/s: share of a core | "
-        f"{_judged(f'{watched.core:.0%}', is_met=met[0])} | {MOST_CORE:.0%} |"
-    )
-    print(
-        f"| its memory | {_judged(f'{megabytes:.0f} MB', is_met=met[1])} | {MOST_MEGABYTES:g} MB |"
-    )
-    print(
-        f"| a tick with {chosen.open:,} open videos and 100 voices: {ticked.calls:,} looks in | "
-        f"{_judged(f'{ticked.seconds:.1f} s', is_met=met[2])} | {MOST_TICK_SECONDS:g} s |"
-    )
+    lines = [
+        (
+            f"a walk that watches {chosen.videos:,} videos for {watched.seconds:.0f} s, "
+            f"{watched.calls / watched.seconds:.0f} looks/s: share of a core",
+            f"{watched.core:.0%}",
+            f"{MOST_CORE:.0%}",
+        ),
+        ("its memory", f"{megabytes:.0f} MB", f"{MOST_MEGABYTES:g} MB"),
+        (
+            f"a tick with {chosen.open:,} open videos and 100 voices: {ticked.calls:,} looks in",
+            f"{ticked.seconds:.1f} s",
+            f"{MOST_TICK_SECONDS:g} s",
+        ),
+    ]
+    print_head(("what", "measured", "target"))
+    for (what, measured, target), is_met in zip(lines, met, strict=True):
+        print(table_line((what, judged(measured, is_met=is_met), target)))
     sys.exit(not all(met))
 
 

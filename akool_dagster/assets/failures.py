@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import dagster as dg
-import pandas as pd
 
 from akool_dagster.akool import AkoolError
 from akool_dagster.assets.tables import markdown_table
@@ -62,30 +61,18 @@ def rows_failure(failed: Sequence[Outcome], *, rows: int, what: str = "scripts")
         metadata={
             f"{what}_failed": len(failed),
             f"{what}_done": rows - len(failed),
-            "failures": dg.MetadataValue.md(markdown_table(failures_table(failed))),
+            "failures": dg.MetadataValue.md(markdown_table(map(_line, failed))),
         },
         allow_retries=False,
     )
 
 
-def failures_table(failed: Sequence[Outcome]) -> pd.DataFrame:
-    """Lays failed rows out as a table.
-
-    Args:
-        failed: The rows.
-
-    Returns:
-        One line per row: script, asset, code, what happened, what it cost, what to do.
-    """
-    lines = [
-        {
-            "script": outcome.key,
-            "asset": outcome.stage.value,
-            "code": outcome.code,
-            "what happened": outcome.text,
-            "paid": outcome.cost,
-            "what to do": outcome.advice,
-        }
-        for outcome in failed
-    ]
-    return pd.DataFrame(lines, dtype=object)
+def _line(outcome: Outcome) -> dict[str, object]:
+    return {
+        "script": outcome.key,
+        "asset": outcome.stage.value,
+        "code": outcome.code,
+        "what happened": outcome.text,
+        "paid": outcome.cost,
+        "what to do": outcome.advice,
+    }

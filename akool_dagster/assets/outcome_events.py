@@ -6,6 +6,18 @@ from akool_dagster.batch.outcomes import Outcome
 from akool_dagster.storage import Storage
 
 
+def log_outcome(context: dg.OpExecutionContext, outcome: Outcome, *, storage: Storage) -> None:
+    """Shows one partition's end: green when it got through, else why not.
+
+    Args:
+        context: Of the step.
+        outcome: What became of it.
+        storage: The data root.
+    """
+    show = materialization if outcome.ok else observation
+    context.log_event(show(outcome, storage=storage))
+
+
 def materialization(outcome: Outcome, *, storage: Storage) -> dg.AssetMaterialization:
     """Shows a partition that got through.
 

@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from akool_dagster.assets.failures import rows_failure
-from akool_dagster.assets.outcome_events import materialization, observation
+from akool_dagster.assets.outcome_events import log_outcome
 from akool_dagster.assets.planned_partitions import plan_partitions
-from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Outcome, Trouble
+from akool_dagster.batch.stages import STAGES, Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
-from akool_dagster.manifest import ScriptRow, read_scripts
+from akool_dagster.manifest import ScriptRow
+from akool_dagster.manifest.scripts import read_rows
 from akool_dagster.partitions import manifest_of
 from akool_dagster.storage import Storage
 
@@ -52,16 +54,14 @@ def walk_rows(
     """
     rows, failed = load_rows(tools.storage, keys)
     for outcome in Walk(tools, run_id=context.run_id).outcomes(rows, stages=stages):
-        if outcome.ok:
-            context.log_event(materialization(outcome, storage=tools.storage))
-        else:
-            context.log_event(observation(outcome, storage=tools.storage))
+        log_outcome(context, outcome, storage=tools.storage)
+        if not outcome.ok:
             failed.append(outcome)
     if failed:
         raise rows_failure(failed, rows=len(keys))
 
 
-def load_rows(storage: Storage, keys: Iterable[str]) -> tuple[list[ScriptRow], list[Outcome]]:
+def load_rows(storage: Storage, keys: Sequence[str]) -> tuple[list[ScriptRow], list[Outcome]]:
     """Finds the rows of script partitions in their validated manifests.
 
     Args:
@@ -71,24 +71,20 @@ def load_rows(storage: Storage, keys: Iterable[str]) -> tuple[list[ScriptRow], l
     Returns:
         The rows in the order of the keys, and an outcome for each key without a row.
     """
-    by_manifest: dict[str, dict[str, ScriptRow]] = {}
-    rows: list[ScriptRow] = []
-    missing: list[Outcome] = []
+    by_manifest: dict[str, list[str]] = {}
     for key in keys:
-        name = manifest_of(key)
-        if name not in by_manifest:
-            by_manifest[name] = _rows_of(storage, name)
-        row = by_manifest[name].get(key)
-        if row is None:
-            missing.append(_without_row(key, has_manifest=bool(by_manifest[name])))
-        else:
-            rows.append(row)
-    return rows, missing
-
-
-def _rows_of(storage: Storage, manifest: str) -> dict[str, ScriptRow]:
-    path = storage.scripts_path(manifest)
-    return {row.key: row for row in read_scripts(path).rows()} if path.exists() else {}
+        by_manifest.setdefault(manifest_of(key), []).append(key)
+    found: dict[str, ScriptRow] = {}
+    missing: list[Outcome] = []
+    for name, wanted in by_manifest.items():
+        path = storage.scripts_path(name)
+        is_validated = path.exists()
+        if is_validated:
+            found.update(read_rows(path, keys=wanted))
+        missing += [
+            _without_row(key, has_manifest=is_validated) for key in wanted if key not in found
+        ]
+    return [found[key] for key in keys if key in found], missing
 
 
 def _without_row(key: str, *, has_manifest: bool) -> Outcome:

@@ -10,8 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from akool_dagster.assets.manifests import script_manifests
-from akool_dagster.assets.row_walk import walk_rows, walk_scattered
-from akool_dagster.batch.outcomes import Stage
+from akool_dagster.batch.stages import Stage
 from akool_dagster.partitions import lineage_only, scripts_partitions
 from akool_dagster.resources import AkoolResource, LedgerResource, StorageResource, open_tools
 
@@ -100,6 +99,8 @@ def build_script_videos(*, max_scripts_per_run: int) -> dg.AssetsDefinition:
         ledger: LedgerResource,
         storage: StorageResource,
     ) -> Iterator[dg.Output]:
+        from akool_dagster.assets.row_walk import walk_rows, walk_scattered
+
         stages = [Stage(key.to_user_string()) for key in context.selected_asset_keys]
         step = context.op_execution_context
         with open_tools(akool, ledger, storage) as tools:

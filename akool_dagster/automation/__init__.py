@@ -1,1 +1,4 @@
-"""Jobs, schedules and sensors: thin shells over planning functions."""
+"""Jobs, schedules and sensors: thin shells over planning functions.
+
+As with the assets, a module that declares one imports its work where it is done.
+"""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from akool_dagster.assets.checks import avatars_file_result, evaluation
+from akool_dagster.assets.check_results import avatars_file_result, evaluation
 from akool_dagster.manifest import ManifestError
 from akool_dagster.manifest.avatars_file import AVATARS_FILE, read_avatars
 from akool_dagster.storage import Storage

@@ -177,8 +177,12 @@ class Retiring:
         )
 
     def _is_changed(self, name: str, sha256: str) -> bool:
-        files = files_of(self._storage, name)
-        return any(hashlib.sha256(path.read_bytes()).hexdigest() != sha256 for path in files)
+        validated_at = _changed_at(self._storage.scripts_path(name))
+        return any(
+            hashlib.sha256(path.read_bytes()).hexdigest() != sha256
+            or any(_changed_at(one) > validated_at for one in self._storage.companions(path))
+            for path in files_of(self._storage, name)
+        )
 
     def _namesakes(self, name: str) -> Iterator[str]:
         files = files_of(self._storage, name)
@@ -202,11 +206,16 @@ def files_of(storage: Storage, name: str) -> list[UPath]:
     return [path for path in storage.manifests() if path.stem == name]
 
 
+def _changed_at(path: UPath) -> float:
+    """Seconds since 1970 UTC; 0 where the storage does not tell."""
+    return float(path.stat().st_mtime or 0.0)
+
+
 def _left(unfinished: Mapping[str, int], *, is_changed: bool) -> Iterator[str]:
     if is_changed:
         yield (
-            "Its file was changed since it was validated. Let manifest_sensor validate it, or say "
-            "--unfinished-too."
+            "Its file, or one that goes with it, was changed since it was validated. Let "
+            "manifest_sensor validate it, or say --unfinished-too."
         )
     if unfinished:
         count = sum(unfinished.values())

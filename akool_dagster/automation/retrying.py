@@ -1,17 +1,17 @@
 """The job with which a person goes on with scripts by where they stand, in one run."""
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import dagster as dg
 from pydantic import Field
 
-from akool_dagster.assets.row_walk import walk_scattered
 from akool_dagster.assets.script_videos import PAID_TAGS
-from akool_dagster.batch.outcomes import STAGES, Stage
-from akool_dagster.batch.row_status import Standing, row_statuses
-from akool_dagster.manifest import read_scripts
+from akool_dagster.batch.stages import STAGES, Stage
+from akool_dagster.batch.standing import Standing
 from akool_dagster.resources import AkoolResource, LedgerResource, StorageResource, open_tools
-from akool_dagster.storage import Storage
+
+if TYPE_CHECKING:
+    from akool_dagster.storage import Storage
 
 _Choice = TypeVar("_Choice", Standing, Stage)
 
@@ -41,13 +41,17 @@ def retry_scripts(
     storage: StorageResource,
 ) -> None:
     """Materializes the row assets of the scripts that stand as configured."""
+    from akool_dagster.assets.row_walk import walk_scattered
+    from akool_dagster.batch.row_status import row_statuses
+    from akool_dagster.manifest.scripts import read_rows
+
     standings = [_choice(Standing, word, "standings") for word in config.standings]
     stages = [_choice(Stage, word, "stages") for word in config.stages]
     root = storage.open()
     _check_manifest(context.instance, root, config.manifest)
     with open_tools(akool, ledger, storage) as tools:
-        rows = read_scripts(root.scripts_path(config.manifest)).rows()
-        statuses = row_statuses(tools.ledger, rows)
+        rows = read_rows(root.scripts_path(config.manifest))
+        statuses = row_statuses(tools.ledger, rows.values())
         keys = [status.row.key for status in statuses if status.standing in standings]
         context.log.info(f"{len(keys)} of {len(statuses)} scripts stand like this.")
         walk_scattered(context, tools, keys=keys, stages=stages)
@@ -63,7 +67,7 @@ def _choice(choices: type[_Choice], word: str, name: str) -> _Choice:
         ) from None
 
 
-def _check_manifest(instance: dg.DagsterInstance, storage: Storage, manifest: str) -> None:
+def _check_manifest(instance: dg.DagsterInstance, storage: "Storage", manifest: str) -> None:
     names = instance.get_dynamic_partitions("manifests")
     known = sorted(name for name in names if storage.scripts_path(name).exists())
     if manifest in known:

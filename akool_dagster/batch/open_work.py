@@ -3,11 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from akool_dagster.batch.row_status import RowStatus, Standing, statuses_but_saved
+from akool_dagster.batch.row_status import RowStatus, statuses_but_saved
+from akool_dagster.batch.standing import Standing
 from akool_dagster.batch.wording import when
 from akool_dagster.ledger import Kind, Ledger, State
-from akool_dagster.manifest import Manifest
+
+if TYPE_CHECKING:
+    from akool_dagster.manifest import Manifest
 
 _PENDING = (State.SENDING, State.ACCEPTED, State.IN_DOUBT)
 _MADE = (State.COMPLETED, State.SAVED)
@@ -30,7 +34,7 @@ class OpenWork:
     in_the_way: Sequence[str]
 
 
-def open_work(ledger: Ledger, manifest: Manifest) -> OpenWork:
+def open_work(ledger: Ledger, manifest: "Manifest") -> OpenWork:
     """Looks up what of a manifest is not over.
 
     Args:

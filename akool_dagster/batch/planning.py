@@ -8,14 +8,16 @@ from akool_dagster.batch.row_status import RowStatus
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeyRange:
-    """A contiguous stretch of partition keys: what one Dagster run can handle.
+class KeyGroup:
+    """Partition keys for one Dagster run.
 
     Attributes:
         keys: The keys, in the order of the partition set; never empty.
+        is_range: Whether they are contiguous, so that Dagster can be told of them as a range.
     """
 
     keys: tuple[str, ...]
+    is_range: bool = True
 
     @property
     def first(self) -> str:
@@ -54,19 +56,6 @@ MORE_RUNS = 3
 """Runs that gaps may cost beyond what the number of keys needs, before keys count as scattered."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class KeyGroup:
-    """Partition keys for one Dagster run.
-
-    Attributes:
-        keys: The keys, in the order of the partition set; never empty.
-        is_range: Whether they are contiguous, so that Dagster can be told of them as a range.
-    """
-
-    keys: tuple[str, ...]
-    is_range: bool
-
-
 def group_keys(all_keys: Sequence[str], *, chosen: Collection[str], longest: int) -> list[KeyGroup]:
     """Puts chosen keys into few groups: ranges where they lie together, else plain sets.
 
@@ -83,14 +72,14 @@ def group_keys(all_keys: Sequence[str], *, chosen: Collection[str], longest: int
     ranges = contiguous_ranges(all_keys, chosen=chosen, longest=longest)
     keys = [key for stretch in ranges for key in stretch.keys]
     if len(ranges) <= math.ceil(len(keys) / longest) + MORE_RUNS:
-        return [KeyGroup(keys=stretch.keys, is_range=True) for stretch in ranges]
+        return ranges
     parts = [tuple(keys[start : start + longest]) for start in range(0, len(keys), longest)]
     return [KeyGroup(keys=part, is_range=len(part) == 1) for part in parts]
 
 
 def contiguous_ranges(
     all_keys: Sequence[str], *, chosen: Collection[str], longest: int
-) -> list[KeyRange]:
+) -> list[KeyGroup]:
     """Puts chosen keys into contiguous ranges of the partition set.
 
     A Dagster run handles one key or one contiguous range, and a run costs seconds: the fewer
@@ -102,17 +91,17 @@ def contiguous_ranges(
         longest: Most keys of one range.
 
     Returns:
-        Ranges that hold the chosen keys and no other.
+        Groups that are ranges; they hold the chosen keys and no other.
     """
     wanted = set(chosen)
-    ranges: list[KeyRange] = []
+    ranges: list[KeyGroup] = []
     current: list[str] = []
     for key in all_keys:
         if current and (key not in wanted or len(current) == longest):
-            ranges.append(KeyRange(keys=tuple(current)))
+            ranges.append(KeyGroup(keys=tuple(current)))
             current = []
         if key in wanted:
             current.append(key)
     if current:
-        ranges.append(KeyRange(keys=tuple(current)))
+        ranges.append(KeyGroup(keys=tuple(current)))
     return ranges

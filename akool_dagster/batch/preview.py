@@ -3,13 +3,14 @@
 Pure functions over rows as the ledger knows them; nothing is asked and nothing is spent.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from akool_dagster.batch.prices import PriceBook, speech_seconds
-from akool_dagster.batch.row_status import RowStatus, Standing
+from akool_dagster.batch.row_status import RowStatus
+from akool_dagster.batch.standing import Standing
 from akool_dagster.ledger import Attempt, Kind, State
 
 _FAILED = frozenset({Standing.REFUSED, Standing.FAILED, Standing.EXPIRED})
@@ -140,24 +141,23 @@ def preview(
         The preview.
     """
     count = _Count(prices, clones_apart=clones_apart)
-    count.groups[Change.DONE] = Group(rows=len(done_keys))
+    count.sums[Change.DONE].rows = len(done_keys)
     removed = set(known_keys).difference(done_keys)
     for status in statuses:
         count.add(status)
         removed.discard(status.row.key)
     return Preview(
-        groups=count.groups,
+        groups={change: count.sums[change].group() for change in Change},
         removed=sorted(removed),
         seconds=count.seconds,
         own_audio=count.own_audio,
-        shares_video=count.shared[Kind.VIDEO],
-        shares_voice=count.shared[Kind.VOICE],
+        shares_video=count.shares_video,
+        shares_voice=count.shares_voice,
         credits_shared=count.credits_shared,
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Item:
+class _Item(NamedTuple):
     """One create that a row needs: of what, for how much, and whether it has to be paid still."""
 
     kind: Kind
@@ -166,15 +166,34 @@ class _Item:
     is_open: bool
 
 
+class _Sum:
+    """What becomes a `Group`."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.to_request = 0
+        self.credits = 0.0
+        self.credits_left = 0.0
+
+    def group(self) -> Group:
+        return Group(
+            rows=self.rows,
+            to_request=self.to_request,
+            credits=self.credits,
+            credits_left=self.credits_left,
+        )
+
+
 class _Count:
     """Adds rows up."""
 
     def __init__(self, prices: PriceBook, *, clones_apart: bool) -> None:
         self._prices = prices
         self._clones_apart = clones_apart
-        self._seen: set[tuple[Kind, str]] = set()
-        self.groups = dict.fromkeys(Change, Group())
-        self.shared: dict[Kind, int] = defaultdict(int)
+        self._seen: dict[Kind, set[str]] = {kind: set() for kind in Kind}
+        self.sums = {change: _Sum() for change in Change}
+        self.shares_video = 0
+        self.shares_voice = 0
         self.seconds = 0.0
         self.own_audio = 0
         self.credits_shared = 0.0
@@ -182,21 +201,20 @@ class _Count:
     def add(self, status: RowStatus) -> None:
         """Adds one row."""
         change = change_of(status)
-        group = self.groups[change]
-        is_asked_for = status.may_be_asked_again
-        self.groups[change] = Group(
-            rows=group.rows + 1,
-            to_request=group.to_request + is_asked_for,
-            credits=group.credits + (self._of_request(status) if is_asked_for else 0.0),
-            credits_left=group.credits_left + (0.0 if is_asked_for else self._left(status, change)),
-        )
+        into = self.sums[change]
+        into.rows += 1
+        if status.may_be_asked_again:
+            into.to_request += 1
+            into.credits += self._of_request(status)
+        else:
+            into.credits_left += self._left(status, change)
 
     def _left(self, status: RowStatus, change: Change) -> float:
         if change is Change.IN_DOUBT:
             return self._in_doubt(status)
         if change is not Change.FAILED:
             return 0.0
-        items = [item for item in self._items(status) if item.is_open]
+        items = [item for item in self._items(status, _seconds(status)) if item.is_open]
         return sum(item.price for item in items if self._is_first(item))
 
     def _of_request(self, status: RowStatus) -> float:
@@ -204,51 +222,41 @@ class _Count:
         seconds = _seconds(status)
         self.seconds += seconds or 0.0
         self.own_audio += seconds is None
-        price, shared = 0.0, set[Kind]()
-        for item in self._items(status):
+        price, shared = 0.0, []
+        for item in self._items(status, seconds):
             if item.is_open and self._is_first(item):
                 price += item.price
             elif item.is_open or not _is_own(status, item.kind):
-                shared.add(item.kind)
+                shared.append(item.kind)
                 self.credits_shared += item.price
-        for kind in (Kind.VIDEO, Kind.VOICE):  # who shares the video shares its voice as well
-            if kind in shared:
-                self.shared[kind] += 1
-                break
+        if Kind.VIDEO in shared:  # who shares the video shares its voice as well
+            self.shares_video += 1
+        elif Kind.VOICE in shared:
+            self.shares_voice += 1
         return price
 
-    def _items(self, status: RowStatus) -> Iterator[_Item]:
+    def _items(self, status: RowStatus, seconds: float | None) -> list[_Item]:
         row, prices = status.row, self._prices
-        is_spoken = row.voice_url is None
-        if is_spoken:
-            price = prices.speech(row.script or "", rate_percent=row.rate_percent)
-            yield _Item(
-                kind=Kind.VOICE,
-                content=row.voice_hash,
-                price=price,
-                is_open=_is_open(status.voice),
-            )
-        if is_spoken and row.voice_sample_url is not None and self._clones_apart:
-            yield _Item(
-                kind=Kind.CLONE,
-                content=row.voice_sample_url,
-                price=prices.voice_clone(),
-                is_open=_is_open(status.voice) and _is_open(status.clone),
-            )
-        seconds = _seconds(status)
-        yield _Item(
-            kind=Kind.VIDEO,
-            content=row.video_hash,
-            price=0.0 if seconds is None else prices.avatar_video(seconds),
-            is_open=_is_open(status.video),
-        )
+        items = []
+        if row.voice_url is None:
+            speech = prices.speech(row.script or "", rate_percent=row.rate_percent)
+            is_open = _is_open(status.voice)
+            items.append(_Item(Kind.VOICE, row.voice_hash, speech, is_open))
+            if row.voice_sample_url is not None and self._clones_apart:
+                is_open = is_open and _is_open(status.clone)
+                clone = prices.voice_clone()
+                items.append(_Item(Kind.CLONE, row.voice_sample_url, clone, is_open))
+        video = 0.0 if seconds is None else prices.avatar_video(seconds)
+        items.append(_Item(Kind.VIDEO, row.video_hash, video, _is_open(status.video)))
+        return items
 
     def _is_first(self, item: _Item) -> bool:
         """Whether no row before this one has counted the same content."""
-        content = (item.kind, item.content)
-        is_first = content not in self._seen
-        self._seen.add(content)
-        return is_first
+        seen = self._seen[item.kind]
+        if item.content in seen:
+            return False
+        seen.add(item.content)
+        return True
 
     def _in_doubt(self, status: RowStatus) -> float:
         doubts = [

@@ -8,6 +8,7 @@ no published price, and samples hold one credit per second, rounded up to tens (
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeGuard
 
 from akool_dagster.ledger import Kind, Ledger, Rate
@@ -137,6 +138,7 @@ def _is_known(rate: Rate | None) -> TypeGuard[Rate]:
     return rate is not None and rate.samples >= ENOUGH_SAMPLES
 
 
+@lru_cache(maxsize=10_000)  # scripts are many, and their lengths few
 def _up(value: float, *, places: int) -> float:
     scale = 10**places
     return math.ceil(round(value * scale, 6)) / scale

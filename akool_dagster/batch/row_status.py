@@ -2,40 +2,17 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from enum import Enum
+from typing import TYPE_CHECKING
 
 from akool_dagster.batch import wording
-from akool_dagster.batch.outcomes import Stage, sentences
+from akool_dagster.batch.outcomes import sentences
+from akool_dagster.batch.stages import Stage
+from akool_dagster.batch.standing import Standing
 from akool_dagster.ledger import Attempt, Delivery, Kind, Ledger, State
-from akool_dagster.manifest import Manifest, ScriptRow
+from akool_dagster.manifest import ScriptRow
 
-
-class Standing(str, Enum):
-    """Where a row stands."""
-
-    NEW = "new"
-    """Nothing was asked for this content yet."""
-    NOT_REQUESTED = "not requested"
-    """It was planned; the account was stopped, the cap reached, or its process ended before it."""
-    VOICE_PENDING = "voice pending"
-    """AKOOL makes its voice, or has made it and it is not saved."""
-    VOICE_READY = "voice ready"
-    """Its voice is saved, its video is not asked for."""
-    REQUESTED = "requested"
-    """AKOOL works on its video."""
-    FINISHED = "finished at AKOOL"
-    """AKOOL made the video; it is not on our storage yet."""
-    SAVED = "saved"
-    """The video is on our storage."""
-    REFUSED = "refused"
-    """AKOOL refused the voice or the video; not charged."""
-    FAILED = "failed"
-    """AKOOL accepted the voice or the video and could not make it."""
-    IN_DOUBT = "in doubt"
-    """It may have been charged, and nobody knows."""
-    EXPIRED = "expired"
-    """AKOOL's link died before the file was saved."""
-
+if TYPE_CHECKING:
+    from akool_dagster.manifest import Manifest
 
 MOST_UNATTENDED_ATTEMPTS = 9
 """Attempts after which "try again later" is no longer believed without a person: three nights."""
@@ -61,7 +38,7 @@ _UNSENT = frozenset({State.PLANNED, State.RESERVED})
 _UNDER_WAY = frozenset({State.SENDING, State.ACCEPTED})
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RowStatus:
     """One row as the ledger knows it.
 
@@ -101,36 +78,39 @@ class RowStatus:
         return self.video or _speaker(self.voice, self.clone)
 
 
-def row_statuses(ledger: Ledger, rows: Iterable[ScriptRow]) -> list[RowStatus]:
+def row_statuses(
+    ledger: Ledger, rows: Iterable[ScriptRow], *, asked_keys: Collection[str] | None = None
+) -> list[RowStatus]:
     """Looks many rows up in the ledger.
 
     Args:
         ledger: The ledger.
         rows: The rows.
+        asked_keys: Keys of all rows that ever asked for a voice or a video, where that is known:
+            the lines of others are not looked for.
 
     Returns:
         Their statuses, in the same order.
     """
     rows = list(rows)
+    asked = [row for row in rows if asked_keys is None or row.key in asked_keys]
+    voice_by_key = {row.key: row.voice_hash for row in asked}
+    video_by_key = {row.key: row.video_hash for row in asked}
     voices = ledger.attempts.latest_of(
         kind=Kind.VOICE, content_hashes=[row.voice_hash for row in rows]
     )
     videos = ledger.attempts.latest_of(
         kind=Kind.VIDEO, content_hashes=[row.video_hash for row in rows]
     )
-    voice_files = ledger.deliveries.find_many(
-        kind=Kind.VOICE, content_by_key={row.key: row.voice_hash for row in rows}
-    )
-    video_files = ledger.deliveries.find_many(
-        kind=Kind.VIDEO, content_by_key={row.key: row.video_hash for row in rows}
-    )
+    voice_files = ledger.deliveries.find_many(kind=Kind.VOICE, content_by_key=voice_by_key)
+    video_files = ledger.deliveries.find_many(kind=Kind.VIDEO, content_by_key=video_by_key)
     clones = _clones(ledger, rows)
     earlier = ledger.deliveries.keys_with_other_content(
-        kind=Kind.VIDEO, content_by_key={row.key: row.video_hash for row in rows}
+        kind=Kind.VIDEO, content_by_key=video_by_key
     )
     respoken = ledger.deliveries.keys_with_other_content(
         kind=Kind.VOICE,
-        content_by_key={row.key: row.voice_hash for row in rows if row.key not in voice_files},
+        content_by_key={key: h for key, h in voice_by_key.items() if key not in voice_files},
     )
     return [
         _status(
@@ -148,7 +128,7 @@ def row_statuses(ledger: Ledger, rows: Iterable[ScriptRow]) -> list[RowStatus]:
 
 
 def statuses_but_saved(
-    ledger: Ledger, manifest: Manifest
+    ledger: Ledger, manifest: "Manifest"
 ) -> tuple[list[RowStatus], Collection[str]]:
     """Looks the rows of a manifest up that are not `Standing.SAVED`, and only names the others.
 
@@ -163,7 +143,10 @@ def statuses_but_saved(
         the video of what they say now is on our storage. (A few of these may have one.)
     """
     here = ledger.deliveries.videos_here(manifest.name)
-    statuses = row_statuses(ledger, manifest.rows_but(here))
+    rows = list(manifest.rows_but(here))
+    # Of a manifest that is mostly there, looking for the lines of a few rows costs less.
+    asked = ledger.deliveries.keys_of(manifest.name) if len(rows) > len(here) else None
+    statuses = row_statuses(ledger, rows, asked_keys=asked)
     return statuses, set(manifest.keys).difference(status.row.key for status in statuses)
 
 

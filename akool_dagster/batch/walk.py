@@ -21,7 +21,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from akool_dagster.batch.catalogs.check import check_before_voice
 from akool_dagster.batch.creating import reopen_account
-from akool_dagster.batch.outcomes import PAID, STAGES, Later, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Later, Outcome, Trouble
+from akool_dagster.batch.stages import PAID, STAGES, Stage
 from akool_dagster.batch.stages.download import download_stage
 from akool_dagster.batch.stages.video import video_stage
 from akool_dagster.batch.stages.voice import voice_stage

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
-from akool_dagster.batch.outcomes import NotRequested, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import NotRequested, Outcome, Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 
 _DOUBT_ADVICE = (

@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 import click
 from rich.console import Console
 
-from akool_dagster.batch.row_status import RowStatus, Standing, row_statuses
+from akool_dagster.batch.row_status import RowStatus, row_statuses
+from akool_dagster.batch.standing import Standing
 from akool_dagster.cli.dagster_runs import EndedRun, Runner
 from akool_dagster.cli.exits import Exit, exit_code, stop
 from akool_dagster.cli.interrupts import insistent_interrupts
 from akool_dagster.cli.progress import progress_bars
 from akool_dagster.cli.tables import in_words, is_here, rows_table, stop_in_words
 from akool_dagster.ledger import AccountStop, Ledger
-from akool_dagster.manifest import read_scripts
+from akool_dagster.manifest.scripts import read_rows
 from akool_dagster.storage import Storage
 
 _ROWS_SHOWN = 50
@@ -69,7 +70,8 @@ def make_videos(
         ended = runner.validate(name)
         if not ended.success:
             stop(ended.message)
-    scripts = [row for name in manifests for row in read_scripts(storage.scripts_path(name)).rows()]
+    paths = map(storage.scripts_path, manifests)
+    scripts = [row for path in paths for row in read_rows(path).values()]
 
     def read() -> list[RowStatus]:
         return row_statuses(ledger, scripts)

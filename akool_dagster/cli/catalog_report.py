@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from akool_dagster.akool import AvatarSource, Status
 from akool_dagster.batch.avatar_status import UPLOADED, AvatarStanding, avatar_statuses
@@ -11,11 +12,14 @@ from akool_dagster.batch.catalogs.check import SavedCatalogs, check_rows, saved_
 from akool_dagster.batch.row_status import RowStatus
 from akool_dagster.batch.wording import when
 from akool_dagster.ledger import Ledger
-from akool_dagster.manifest import Manifest, ManifestError, ScriptRow, find_texts
+from akool_dagster.manifest import ManifestError, ScriptRow, find_texts
 from akool_dagster.manifest.avatars_file import AVATARS_FILE, read_avatars
 from akool_dagster.manifest.report import Report
 from akool_dagster.settings import Settings
 from akool_dagster.storage import Storage
+
+if TYPE_CHECKING:
+    from akool_dagster.manifest import Manifest
 
 _UNFINISHED = frozenset({Status.QUEUED, Status.PROCESSING})
 _LINES_NAMED = 5
@@ -92,7 +96,7 @@ def catalog_report(
     storage: Storage,
     settings: Settings,
     *,
-    manifest: Manifest,
+    manifest: "Manifest",
     statuses: Iterable[RowStatus],
 ) -> CatalogReport:
     """Looks the scripts that a run would ask for up in the saved catalogs.
@@ -193,7 +197,7 @@ def _fix(row: ScriptRow, text: str, catalogs: SavedCatalogs, *, files: Sequence[
     return f"{'name another' if is_known else 'correct the'} {column} in {where}"
 
 
-def _files(manifest: Manifest, storage: Storage) -> list[str]:
+def _files(manifest: "Manifest", storage: Storage) -> list[str]:
     """Names the files that a voice or an avatar of the manifest may stand in."""
     texts, voices = find_texts(manifest.path), storage.voice_map_path()
     beside = [path.name for path in (texts, voices) if path is not None and path.exists()]

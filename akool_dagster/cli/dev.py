@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 import click
@@ -15,6 +16,7 @@ import click
 from akool_dagster.cli.dagster_home import use_dagster_home
 from akool_dagster.cli.exits import stop
 from akool_dagster.cli.rehearsal import PORT, bring_samples, emulator_for
+from akool_dagster.emulator.command import scenario_option
 from akool_dagster.settings import Settings, load_settings
 from akool_dagster.storage import open_storage
 
@@ -22,6 +24,9 @@ _PATIENCE_SECONDS = 45
 """After it was told to end, Dagster has this long before it is killed."""
 
 _GLANCE_SECONDS = 0.1
+
+WORKSPACE = Path(__file__).with_name("workspace.yaml")
+"""Names the code location: ``dagster dev -m`` would call it by its module."""
 
 
 @click.command()
@@ -33,7 +38,8 @@ _GLANCE_SECONDS = 0.1
     show_default=True,
     help="Port of the emulator; the samples' links need the usual one.",
 )
-def dev(host: str, port: int, emulator_port: int) -> None:
+@scenario_option
+def dev(host: str, port: int, emulator_port: int, scenario: str | None) -> None:
     """Open the Dagster UI with its daemon: on AKOOL when a key is set, else on the emulator.
 
     On the emulator nothing costs anything. Its runs and its ledger are kept apart from AKOOL's.
@@ -43,19 +49,31 @@ def dev(host: str, port: int, emulator_port: int) -> None:
     settings = load_settings()
     with contextlib.ExitStack() as stack:
         if settings.has_credential:
+            _refuse_scenario(scenario, settings)
             click.echo(f"Talking to AKOOL at {settings.base_url}: materializing costs credits.")
         else:
-            settings = stack.enter_context(_rehearsing(settings, port=emulator_port))
+            settings = stack.enter_context(
+                _rehearsing(settings, port=emulator_port, scenario=scenario)
+            )
         home = use_dagster_home(settings)
         click.echo(f"Manifests go into {open_storage(settings.data).root / 'manifests'}")
         click.echo(f"Dagster's own files are in {home}")
-        command = [sys.executable, "-m", "dagster", "dev", "-m", "akool_dagster.definitions"]
+        command = [sys.executable, "-m", "dagster", "dev", "-w", str(WORKSPACE)]
         raise SystemExit(_run([*command, "-h", host, "-p", str(port)]))
 
 
+def _refuse_scenario(scenario: str | None, settings: Settings) -> None:
+    if scenario is not None:
+        stop(
+            f"--scenario {scenario} is for the emulator, and a key is set, with which this talks "
+            f"to AKOOL at {settings.base_url}. Unset AKOOL_API_KEY, AKOOL_CLIENT_ID and "
+            "AKOOL_CLIENT_SECRET to rehearse, or leave --scenario out. Nothing was started."
+        )
+
+
 @contextlib.contextmanager
-def _rehearsing(settings: Settings, *, port: int) -> Iterator[Settings]:
-    with emulator_for(settings, port=port) as emulator:
+def _rehearsing(settings: Settings, *, port: int, scenario: str | None) -> Iterator[Settings]:
+    with emulator_for(settings, port=port, scenario=scenario) as emulator:
         click.echo(f"No key is set: rehearsing on the emulator at {emulator.url}, at no cost.")
         rehearsal = load_settings()
         bring_samples(open_storage(rehearsal.data))

@@ -6,7 +6,8 @@ from typing import NoReturn
 
 import click
 
-from akool_dagster.batch.row_status import RowStatus, Standing
+from akool_dagster.batch.row_status import RowStatus
+from akool_dagster.batch.standing import Standing
 
 
 class Exit(IntEnum):

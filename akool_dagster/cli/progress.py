@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from akool_dagster.batch.row_status import RowStatus, Standing
+from akool_dagster.batch.row_status import RowStatus
+from akool_dagster.batch.standing import Standing
 
 _SECONDS = 0.5
 _SHARE = 10  # reading may take a tenth of the time: ten thousand rows are not looked up in a blink

@@ -4,12 +4,14 @@ import contextlib
 import errno
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import akool_dagster
 from akool_dagster.cli.exits import stop
 from akool_dagster.cli.workplace import local_folder
 from akool_dagster.emulator import EmulatorConfig, RunningEmulator, serve
+from akool_dagster.emulator.scenario import load_scenario
 from akool_dagster.file_endings import TEXTS_SUFFIXES
 from akool_dagster.settings import Settings
 from akool_dagster.storage import Storage
@@ -25,20 +27,26 @@ _POLL_SECONDS = "0.5"
 
 @contextlib.contextmanager
 def emulator_for(
-    settings: Settings, *, speed: float = SPEED, port: int = PORT
+    settings: Settings,
+    *,
+    speed: float | None = None,
+    port: int = PORT,
+    scenario: str | None = None,
 ) -> Iterator[RunningEmulator]:
     """Runs the emulator and points the environment of this process at it.
 
     Args:
         settings: Name the data root; the emulator keeps its own memory beside it.
-        speed: Virtual seconds per second.
+        speed: Virtual seconds per second; None leaves it to the scenario, else it is `SPEED`.
         port: Where it listens; with another one than the usual the samples' links lead nowhere.
+        scenario: A file with its habits, see `akool_dagster.emulator.scenario`.
 
     Yields:
-        The running emulator. Ends the command when its port is taken.
+        The running emulator. Ends the command when its port is taken or the scenario is bad.
     """
-    state = local_folder(settings) / "emulator"
-    config = EmulatorConfig(speed=speed, state_dir=str(state))
+    config = _config(scenario, state=local_folder(settings) / "emulator")
+    if speed is not None:
+        config = replace(config, speed=speed)
     with contextlib.ExitStack() as stack:
         try:
             emulator = stack.enter_context(serve(config, port=port))
@@ -52,6 +60,15 @@ def emulator_for(
             )
         point_at(emulator)
         yield emulator
+
+
+def _config(scenario: str | None, *, state: Path) -> EmulatorConfig:
+    if scenario is None:
+        return EmulatorConfig(speed=SPEED, state_dir=str(state))
+    try:
+        return replace(load_scenario(scenario, speed=SPEED), state_dir=str(state))
+    except (OSError, ValueError) as error:
+        stop(f"{error}\nNothing was started.")
 
 
 def point_at(emulator: RunningEmulator) -> None:

@@ -14,7 +14,8 @@ from akool_dagster.batch.wording import when
 from akool_dagster.cli.exits import stop
 from akool_dagster.cli.workplace import opened_ledger
 from akool_dagster.ledger import Attempt, Kind, Ledger, State
-from akool_dagster.manifest import ScriptRow, read_scripts
+from akool_dagster.manifest import ScriptRow
+from akool_dagster.manifest.scripts import read_rows
 from akool_dagster.settings import load_settings
 from akool_dagster.storage import Storage, open_storage
 
@@ -270,12 +271,12 @@ def _row(storage: Storage, key: str) -> ScriptRow:
             f"{key!r}: there is no validated manifest {manifest!r}. A KEY is manifest.script_id, "
             "as akool-dagster status MANIFEST shows it. Nothing was changed."
         )
-    try:
-        return read_scripts(path).row(script_id)
-    except KeyError:
+    row = read_rows(path, keys=[key]).get(key)
+    if row is None:
         stop(
             f"{key!r}: the manifest {manifest!r} has no script {script_id!r}. Nothing was changed."
         )
+    return row
 
 
 def person_name() -> str:

@@ -24,7 +24,7 @@ from akool_dagster.cli.terminal import open_console
 from akool_dagster.cli.workplace import opened_ledger
 from akool_dagster.file_endings import MANIFEST_SUFFIXES
 from akool_dagster.ledger import AccountStop, Ledger, Spend
-from akool_dagster.manifest import read_scripts
+from akool_dagster.manifest.scripts import read_rows
 from akool_dagster.settings import Settings, load_settings
 from akool_dagster.storage import Storage, open_storage
 
@@ -90,7 +90,7 @@ def statuses_of(ledger: Ledger, storage: Storage, manifest: str) -> list[RowStat
     Returns:
         One status per row, in the order of the file.
     """
-    return row_statuses(ledger, read_scripts(storage.scripts_path(manifest)).rows())
+    return row_statuses(ledger, read_rows(storage.scripts_path(manifest)).values())
 
 
 def _names(storage: Storage, manifest: str | None) -> Sequence[str]:

@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from akool_dagster.batch.outcomes import sentences
-from akool_dagster.batch.row_status import RowStatus, Standing
+from akool_dagster.batch.row_status import RowStatus
+from akool_dagster.batch.standing import Standing
 from akool_dagster.batch.wording import when
 from akool_dagster.ledger import AccountStop, Spend
 

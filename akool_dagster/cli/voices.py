@@ -24,7 +24,8 @@ from akool_dagster.cli.resolve import person_name
 from akool_dagster.cli.terminal import open_console
 from akool_dagster.cli.workplace import opened_ledger
 from akool_dagster.ledger import Ledger, State
-from akool_dagster.manifest import ScriptRow, read_scripts
+from akool_dagster.manifest import ScriptRow
+from akool_dagster.manifest.scripts import read_rows
 from akool_dagster.settings import Settings, load_settings
 from akool_dagster.storage import Storage, open_storage
 
@@ -115,7 +116,7 @@ def voices(ids: tuple[str, ...], delete: bool, unused: bool, force: bool, as_jso
 
 def _rows(storage: Storage) -> Iterator[ScriptRow]:
     for path in sorted((storage.root / "scripts").glob("*.parquet")):
-        yield from read_scripts(path).rows()
+        yield from read_rows(path).values()
 
 
 @contextlib.contextmanager

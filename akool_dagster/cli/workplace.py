@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from upath import UPath
@@ -12,15 +12,12 @@ from upath import UPath
 from akool_dagster.cli.exits import stop
 from akool_dagster.file_endings import MANIFEST_SUFFIXES
 from akool_dagster.ledger import Ledger, LedgerError
-from akool_dagster.manifest import (
-    Manifest,
-    ManifestError,
-    VoiceFiles,
-    find_texts,
-    read_manifest,
-)
+from akool_dagster.manifest import ManifestError, VoiceFiles, find_texts
 from akool_dagster.settings import Settings, SettingsError
 from akool_dagster.storage import Storage, StorageError
+
+if TYPE_CHECKING:
+    from akool_dagster.manifest import Manifest
 
 PLAIN_ERRORS = (SettingsError, StorageError, LedgerError, ManifestError)
 """Errors that a person can put right: their text is all that a command shows of them."""
@@ -64,7 +61,7 @@ def opened_ledger(settings: Settings, *, actor: str | None = None) -> Iterator[L
         yield ledger
 
 
-def checked_manifest(storage: Storage, word: str, settings: Settings) -> Manifest:
+def checked_manifest(storage: Storage, word: str, settings: Settings) -> "Manifest":
     """Finds and validates a manifest.
 
     Args:
@@ -78,11 +75,13 @@ def checked_manifest(storage: Storage, word: str, settings: Settings) -> Manifes
     Raises:
         ManifestError: It has errors; names all of them.
     """
+    from akool_dagster.manifest import read_manifest
+
     voices = VoiceFiles(mapping=storage.voice_map_path(), catalog=storage.catalog_path("voices"))
     return read_manifest(_find(storage, word), voice_api=settings.voice_api, voices=voices)
 
 
-def bring_in(storage: Storage, manifest: Manifest) -> None:
+def bring_in(storage: Storage, manifest: "Manifest") -> None:
     """Copies a manifest from elsewhere into the folder where Dagster finds it, with its texts.
 
     Args:

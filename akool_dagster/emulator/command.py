@@ -105,12 +105,18 @@ _SETTINGS = {
 }
 
 
+scenario_option = click.option(
+    "--scenario",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A TOML file of the emulator's habits: see SCENARIOS in akool-dagster emulator --help.",
+)
+"""Of every command that starts an emulator."""
+
+
 @click.command(help=_HELP)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", default=8790, show_default=True, help="0 takes any free port.")
-@click.option(
-    "--scenario", type=click.Path(exists=True, dir_okay=False), help="A TOML file; see above."
-)
+@scenario_option
 @click.option("--speed", default=1.0, show_default=True, help="Virtual seconds per real second.")
 @click.option("--seed", default=0, show_default=True, help="Decides every drawn number.")
 @click.option("--slots", default=4, show_default=True, help="Videos rendered at once.")

@@ -36,11 +36,12 @@ _NOT_FOR_FILES = frozenset({"api_keys", "clients", "state_dir"})
 _LONGEST_VALUE = 80  # characters of a bad value that a message repeats
 
 
-def load_scenario(path: str | Path) -> EmulatorConfig:
+def load_scenario(path: str | Path, *, speed: float | None = None) -> EmulatorConfig:
     """Reads a scenario file.
 
     Args:
         path: A TOML file in UTF-8.
+        speed: Virtual seconds per second where the file names no speed.
 
     Raises:
         OSError: When the file cannot be read.
@@ -50,7 +51,7 @@ def load_scenario(path: str | Path) -> EmulatorConfig:
     content = _parsed(Path(path))
     problems = list(_unknown_keys(content, EmulatorConfig(), ""))
     if not problems:
-        config, problems = _validated(content)
+        config, problems = _validated(content if speed is None else {"speed": speed, **content})
         if config is not None:
             return config
     raise ValueError("\n".join(f"Scenario {path}: {problem}" for problem in problems))

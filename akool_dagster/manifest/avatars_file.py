@@ -16,16 +16,17 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import pandas as pd
 from upath import UPath
 
 from akool_dagster.manifest.columns import Layout, closest
 from akool_dagster.manifest.report import Repair, Report, shown
-from akool_dagster.manifest.table_file import read_table
 from akool_dagster.manifest.values import Unfit, check_link
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AVATARS_FILE = "avatars.csv"
 """Name of the file, in the data root."""
@@ -126,6 +127,9 @@ def read_avatars(path: UPath | Path) -> AvatarsFile:
     Raises:
         ManifestError: With every problem of the file.
     """
+    # pandas takes half a second to import, and a run mostly needs no avatar of the user's own.
+    from akool_dagster.manifest.table_file import read_table
+
     report = Report(path)
     table, data = read_table(path, report, layout=AVATARS)
     _refuse_misspelt(table, report)
@@ -140,7 +144,7 @@ def read_avatars(path: UPath | Path) -> AvatarsFile:
     )
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _rows(table: "pd.DataFrame") -> list[dict[str, Any]]:
     names = list(AVATARS.columns)
     columns = [table[name].to_numpy(dtype=object, na_value=None).tolist() for name in names]
     return [
@@ -264,7 +268,7 @@ def _fault_of_file_link(url: str) -> Unfit | None:
     return None
 
 
-def _refuse_doubles(table: pd.DataFrame, report: Report) -> None:
+def _refuse_doubles(table: "pd.DataFrame", report: Report) -> None:
     first: dict[str, int] = {}
     for line, avatar_id in table["avatar_id"].dropna().items():
         number = int(str(line))
@@ -279,7 +283,7 @@ def _refuse_doubles(table: pd.DataFrame, report: Report) -> None:
         first.setdefault(avatar_id, number)
 
 
-def _refuse_misspelt(table: pd.DataFrame, report: Report) -> None:
+def _refuse_misspelt(table: "pd.DataFrame", report: Report) -> None:
     """Refuses a column that looks like a forgotten one; any other is the user's own."""
     missing = [name for name in AVATARS.columns if table[name].isna().all()]
     for name in table.columns:

@@ -20,7 +20,7 @@ from akool_dagster.manifest.columns import Layout, known_names, match_header
 from akool_dagster.manifest.report import Report
 
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
-_BLOCK = 2_000  # rows held as Python objects at a time; more would keep the garbage collector busy
+_BLOCK = 500  # rows held as Python objects at a time; more would keep the garbage collector busy
 _CHUNK = 1 << 20
 _SAMPLE = 120  # bytes of a line shown with a guess of its encoding
 _QUOTE_FAULTS = 20  # each makes the reader start again, so a hopeless file must end

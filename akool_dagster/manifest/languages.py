@@ -34,11 +34,12 @@ from akool_dagster.manifest.columns import (
     closest,
     fold,
 )
+from akool_dagster.manifest.files import NAME_LENGTH, VoiceFiles
 from akool_dagster.manifest.report import Report, shown
-from akool_dagster.manifest.rules import NAME_LENGTH, check_script_ids, read_cells
+from akool_dagster.manifest.rules import check_script_ids, read_cells
 from akool_dagster.manifest.texts_file import LOCAL_COLUMNS, TEXTS
 from akool_dagster.manifest.values import read_language, read_languages
-from akool_dagster.manifest.voice_files import VoiceFiles, voices_that_speak
+from akool_dagster.manifest.voice_files import voices_that_speak
 
 Mask = NDArray[np.bool_]
 Positions = NDArray[np.int64]

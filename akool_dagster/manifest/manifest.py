@@ -1,40 +1,29 @@
 """A checked manifest: read from a user's file, or from the Parquet copy made of it."""
 
 import hashlib
-import itertools
-import json
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
-from pyarrow import parquet
 from upath import UPath
 
 from akool_dagster.manifest.cells import TEXT, as_text
-from akool_dagster.manifest.columns import (
-    AVATAR_COLUMNS,
-    COLUMNS,
-    LANGUAGES,
-    MANIFEST,
-    VOICE_COLUMNS,
-)
+from akool_dagster.manifest.columns import AVATAR_COLUMNS, LANGUAGES, MANIFEST, VOICE_COLUMNS
+from akool_dagster.manifest.files import VoiceFiles, find_texts, manifest_name
 from akool_dagster.manifest.languages import Companions, fan_out, names_languages
-from akool_dagster.manifest.report import ManifestError, Repair, Report
-from akool_dagster.manifest.rows import ScriptRow, hash_video, hash_voice
-from akool_dagster.manifest.rules import NAME, check_table
-from akool_dagster.manifest.table_file import read_bytes, read_table
-from akool_dagster.manifest.texts_file import find_texts, read_texts
-from akool_dagster.manifest.voice_files import VoiceFiles, read_voice_map
+from akool_dagster.manifest.report import Repair, Report
+from akool_dagster.manifest.rows import ScriptRow, hash_video, hash_voice, percent_of, whole
+from akool_dagster.manifest.rules import check_table
+from akool_dagster.manifest.scripts import HASHES, CheckedCopy, read_copy
+from akool_dagster.manifest.table_file import read_table
+from akool_dagster.manifest.texts_file import read_texts
+from akool_dagster.manifest.voice_files import read_voice_map
 
 _BLOCK = 10_000  # rows held as Python objects at a time
-_METADATA = b"akool_dagster.manifest"
-_OWN_COLUMNS = ("key", "line", "voice_hash", "video_hash")
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,79 +86,29 @@ class Manifest:
         return [f"{self.name}.{script_id}" for script_id in self.table["script_id"].tolist()]
 
     def to_parquet_bytes(self) -> bytes:
-        """The manifest as a Parquet file that `read_scripts` turns into an equal one.
-
-        Its columns are ``key``, ``line``, those of ``table``, ``voice_hash``, ``video_hash``. A
-        user's column that has one of these four names is stored with a ``_`` at its end.
-        """
-        stored = {name: _stored_name(name) for name in self.table.columns}
-        columns: dict[str, Any] = {
-            "key": pa.array(self.keys, pa.string()),
-            "line": pa.array(self.table.index.to_numpy(), pa.int64()),
-        }
-        for name, stored_name in stored.items():
-            columns[stored_name] = _arrow(self.table[name])
-        for name in ("voice_hash", "video_hash"):
-            columns[name] = _arrow(self.hashes[name])
-        about = {
-            "name": self.name,
-            "path": str(self.path),
-            "sha256": self.sha256,
-            "repairs": [asdict(repair) for repair in self.repairs],
-            "columns": {stored_name: name for name, stored_name in stored.items()},
-        }
-        table = pa.table(columns).replace_schema_metadata({_METADATA: json.dumps(about)})
-        sink = BytesIO()
-        parquet.write_table(table, sink, compression="zstd")
-        return sink.getvalue()
+        """The manifest as a Parquet file, that of `CheckedCopy`; `read_scripts` reads it."""
+        return self._copy(slice(None)).to_bytes()
 
     @cached_property
     def _positions(self) -> dict[str, int]:
         return {script_id: i for i, script_id in enumerate(self.table["script_id"].tolist())}
 
     def _rows(self, part: slice | list[int]) -> Iterator[ScriptRow]:
-        table = self.table.iloc[part]
-        extras = [name for name in table.columns if name not in COLUMNS]
-        known = _records(table[list(COLUMNS)])
-        extra = _records(table[extras]) if extras else itertools.repeat({})
-        hashes = _records(self.hashes.iloc[part])
-        for line, cells, others, digests in zip(
-            table.index.tolist(), known, extra, hashes, strict=False
-        ):
-            rate, width, height = cells.pop("rate"), cells.pop("width"), cells.pop("height")
-            yield ScriptRow(
-                manifest=self.name,
-                key=f"{self.name}.{cells['script_id']}",
-                line=line,
-                rate_percent=_percent(rate),
-                width=_whole(width),
-                height=_whole(height),
-                extra={name: text for name, text in others.items() if text is not None},
-                **cells,
-                **digests,
-            )
+        return self._copy(part).rows()
 
-
-def manifest_name(path: UPath | Path) -> str:
-    """The name of a manifest: its file's stem.
-
-    Raises:
-        ManifestError: The stem cannot be a partition key and a folder name.
-    """
-    if re.fullmatch(NAME, path.stem):
-        return path.stem
-    if path.stem.endswith(".texts"):
-        raise Report(path).stop_with(
-            "the file holds the texts of a manifest, and is no manifest itself",
-            fix=f"give {path.stem.removesuffix('.texts')}.csv, beside which it belongs",
-            value=path.name,
+    def _copy(self, part: slice | list[int]) -> CheckedCopy:
+        table, hashes = self.table.iloc[part], self.hashes.iloc[part]
+        keys = [f"{self.name}.{script_id}" for script_id in table["script_id"].tolist()]
+        return CheckedCopy(
+            name=self.name,
+            path=str(self.path),
+            sha256=self.sha256,
+            repairs=self.repairs,
+            keys=pa.chunked_array([pa.array(keys, pa.string())]),
+            lines=pa.chunked_array([pa.array(table.index.to_numpy(), pa.int64())]),
+            cells={str(name): _arrow(table[name]) for name in table.columns},
+            hashes={name: _arrow(hashes[name]) for name in HASHES},
         )
-    likely = re.sub(r"[^A-Za-z0-9_-]+", "-", path.stem).strip("-")[:64] or "manifest"
-    raise Report(path).stop_with(
-        "the name of the file may have 1 to 64 letters A-Z, digits, _ and - before its ending",
-        fix=f"rename it to {likely}{path.suffix}",
-        value=path.name,
-    )
 
 
 def read_manifest(
@@ -252,57 +191,25 @@ def write_scripts(manifest: Manifest, path: UPath | Path) -> None:
 
 
 def read_scripts(path: UPath | Path) -> Manifest:
-    """Reads what `Manifest.to_parquet_bytes` wrote.
-
-    The hashes are those that were written: work already paid for is found by them until the
-    manifest itself is read again.
+    """Reads the checked copy of a manifest as a whole, see `read_copy`.
 
     Raises:
         ManifestError: The file cannot be read or was not written by this package.
     """
-    report = Report(path)
-    data = read_bytes(path, report)
-    try:
-        stored = parquet.ParquetFile(pa.BufferReader(data)).read()
-        about = json.loads((stored.schema.metadata or {})[_METADATA])
-        index = pd.Index(stored["line"].to_numpy(), name="line")
-        table = pd.DataFrame(
-            {name: as_text(stored[column]) for column, name in about["columns"].items()},
-            index=index,
-        )
-        hashes = ("voice_hash", "video_hash")
-        return Manifest(
-            name=about["name"],
-            path=UPath(about["path"]),
-            table=table,
-            hashes=pd.DataFrame({name: as_text(stored[name]) for name in hashes}, index=index),
-            repairs=tuple(Repair(**repair) for repair in about["repairs"]),
-            sha256=about["sha256"],
-        )
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError) as error:
-        raise _not_ours(report) from error
-
-
-def read_script_keys(path: UPath | Path) -> list[str]:
-    """Reads only the keys of what `Manifest.to_parquet_bytes` wrote, in file order.
-
-    Raises:
-        ManifestError: The file cannot be read or was not written by this package.
-    """
-    report = Report(path)
-    data = read_bytes(path, report)
-    try:
-        stored = parquet.ParquetFile(pa.BufferReader(data)).read(columns=["key"])
-        return stored["key"].to_pylist()
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise _not_ours(report) from error
-
-
-def _not_ours(report: Report) -> ManifestError:
-    return report.stop_with(
-        "the file is damaged or was not written by akool-dagster",
-        fix="materialize script_manifests for this manifest again",
+    copy = read_copy(path)
+    index = pd.Index(copy.lines.to_numpy(), name="line")
+    return Manifest(
+        name=copy.name,
+        path=UPath(copy.path),
+        table=_as_table(copy.cells, index),
+        hashes=_as_table(copy.hashes, index),
+        repairs=tuple(copy.repairs),
+        sha256=copy.sha256,
     )
+
+
+def _as_table(columns: Mapping[str, pa.ChunkedArray], index: pd.Index) -> pd.DataFrame:
+    return pd.DataFrame({name: as_text(texts) for name, texts in columns.items()}, index=index)
 
 
 def _hash_rows(table: pd.DataFrame) -> pd.DataFrame:
@@ -313,13 +220,13 @@ def _hash_rows(table: pd.DataFrame) -> pd.DataFrame:
         spoken = [_cells(part[name]) for name in ("script", *VOICE_COLUMNS, "language", "rate")]
         shown = [_cells(part[name]) for name in (*AVATAR_COLUMNS, "background", "width", "height")]
         hashes = [
-            hash_voice(script, *ways, language=language, rate_percent=_percent(rate))
+            hash_voice(script, *ways, language=language, rate_percent=percent_of(rate))
             for script, *ways, language, rate in zip(*spoken, strict=True)
         ]
         voice += hashes
         video += [
             hash_video(
-                voice_hash, *ways, background=background, width=_whole(width), height=_whole(height)
+                voice_hash, *ways, background=background, width=whole(width), height=whole(height)
             )
             for voice_hash, *ways, background, width, height in zip(hashes, *shown, strict=True)
         ]
@@ -332,26 +239,5 @@ def _cells(column: pd.Series) -> list[str | None]:
     return column.to_numpy(dtype=object, na_value=None).tolist()
 
 
-def _records(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """The rows of a table as dictionaries, None where a cell is empty."""
-    names = table.columns.tolist()
-    columns = [_cells(table[name]) for name in names]
-    for cells in zip(*columns, strict=True):
-        yield dict(zip(names, cells, strict=True))
-
-
-def _stored_name(column: str) -> str:
-    # A header never has both "line" and "line_": they would count as the same column.
-    return f"{column}_" if column in _OWN_COLUMNS else column
-
-
-def _arrow(column: pd.Series) -> pa.Array:
-    return pa.array(column.array, pa.large_string())
-
-
-def _percent(rate: str | None) -> int | None:
-    return None if rate is None else int(rate.rstrip("%"))
-
-
-def _whole(digits: str | None) -> int | None:
-    return None if digits is None else int(digits)
+def _arrow(column: pd.Series) -> pa.ChunkedArray:
+    return pa.chunked_array([pa.array(column.array, pa.large_string())])

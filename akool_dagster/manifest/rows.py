@@ -1,9 +1,13 @@
 """One row of a manifest, and the hashes that tell whether two rows ask for the same thing."""
 
 import hashlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from json.encoder import encode_basestring
+
+from akool_dagster.manifest.columns import COLUMNS
 
 VOICE_VERSION = "voice-1"
 VIDEO_VERSION = "video-1"
@@ -58,6 +62,79 @@ class ScriptRow:
     video_hash: str
 
 
+def build_rows(
+    manifest: str,
+    *,
+    lines: Sequence[int],
+    cells: Mapping[str, Sequence[str | None]],
+    voice_hashes: Sequence[str],
+    video_hashes: Sequence[str],
+) -> Iterator[ScriptRow]:
+    """Makes rows of the columns of a checked manifest.
+
+    Args:
+        manifest: Its name.
+        lines: Where each row starts.
+        cells: The text of each column by its name, `COLUMNS` and the user's own, None where a cell
+            is empty; as long as ``lines``, like the hashes.
+        voice_hashes: Of each row.
+        video_hashes: Of each row.
+
+    Yields:
+        The rows in the same order.
+    """
+    known = [cells[name] for name in COLUMNS]
+    others = _extras({name: texts for name, texts in cells.items() if name not in COLUMNS}, lines)
+    for (
+        line, script_id, script, voice_id, voice_sample_url, voice_url, avatar_id, avatar_url,
+        title, language, rate, background, width, height, extra, voice_hash, video_hash,
+    ) in zip(lines, *known, others, voice_hashes, video_hashes, strict=True):  # fmt: skip
+        yield ScriptRow(
+            manifest=manifest,
+            script_id=script_id,
+            key=f"{manifest}.{script_id}",
+            line=line,
+            script=script,
+            voice_id=voice_id,
+            voice_sample_url=voice_sample_url,
+            voice_url=voice_url,
+            avatar_id=avatar_id,
+            avatar_url=avatar_url,
+            title=title,
+            language=language,
+            rate_percent=percent_of(rate),
+            background=background,
+            width=whole(width),
+            height=whole(height),
+            extra=extra,
+            voice_hash=voice_hash,
+            video_hash=video_hash,
+        )
+
+
+def _extras(
+    cells: Mapping[str, Sequence[str | None]], lines: Sequence[int]
+) -> Iterator[Mapping[str, str]]:
+    if not cells:
+        return itertools.repeat({}, len(lines))
+    return (
+        {name: text for name, text in zip(cells, of_row, strict=True) if text is not None}
+        for of_row in zip(*cells.values(), strict=True)
+    )
+
+
+@lru_cache(maxsize=1_000)
+def percent_of(rate: str | None) -> int | None:
+    """The number of a rate in normal form, such as ``95%``."""
+    return None if rate is None else int(rate.rstrip("%"))
+
+
+@lru_cache(maxsize=1_000)
+def whole(digits: str | None) -> int | None:
+    """The number of a width or height in normal form."""
+    return None if digits is None else int(digits)
+
+
 def hash_voice(
     script: str | None,
     voice_id: str | None,
@@ -93,10 +170,16 @@ def hash_video(
     return _digest(VIDEO_VERSION, voice_hash, way, avatar, background, width, height)
 
 
-def _digest(*content: str | int | None) -> str:
+def _digest(version: str, first: str | None, *rest: str | int | None) -> str:
     # JSON of a flat list, put together by hand: a manifest has hundreds of thousands of them.
-    parts = [_json(value) for value in content]
-    return hashlib.sha256(f"[{','.join(parts)}]".encode()).hexdigest()
+    text = f'["{version}",{_json(first)},{_joined(*rest)}]'
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=1_000)
+def _joined(*content: str | int | None) -> str:
+    # Most rows share their voice and avatar, and so all of this, with many others.
+    return ",".join(_json(value) for value in content)
 
 
 def _json(value: str | int | None) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from akool_dagster.manifest.cells import TEXT
 from akool_dagster.manifest.columns import AVATAR_COLUMNS, VOICE_COLUMNS
+from akool_dagster.manifest.files import NAME
 from akool_dagster.manifest.report import Report, shown
 from akool_dagster.manifest.template import fill_scripts
 from akool_dagster.manifest.values import (
@@ -32,12 +33,6 @@ from akool_dagster.manifest.values import (
     read_language,
     read_side,
 )
-
-NAME_LENGTH = 64
-"""Most characters of a manifest's name and of a ``script_id``."""
-
-NAME = f"[A-Za-z0-9_-]{{1,{NAME_LENGTH}}}"
-"""What a manifest's name and a ``script_id`` look like."""
 
 SCRIPT_CHARACTERS = 5000
 """Characters of a script that every plan and both voice APIs take (docs: VoiceLab page, by plan

@@ -9,30 +9,11 @@ from upath import UPath
 from akool_dagster.manifest.cells import Cells, to_table
 from akool_dagster.manifest.columns import Layout
 from akool_dagster.manifest.csv_file import read_csv
+from akool_dagster.manifest.files import read_bytes
 from akool_dagster.manifest.parquet_file import read_parquet
 from akool_dagster.manifest.report import Report
 
 _READERS: dict[str, Callable[..., Cells]] = {".csv": read_csv, ".parquet": read_parquet}
-
-
-def read_bytes(path: UPath | Path, report: Report) -> bytes:
-    """Reads a whole file.
-
-    Raises:
-        ManifestError: It cannot be read; an unreachable file never passes for an empty one.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError as error:
-        raise report.stop_with("there is no such file", fix="check the path") from error
-    except IsADirectoryError as error:
-        raise report.stop_with("this is a folder, not a file", fix="name the file") from error
-    # Each remote file system has its own errors, and none may pass for an empty manifest.
-    except Exception as error:
-        raise report.stop_with(
-            f"the file cannot be read: {type(error).__name__}: {error}",
-            fix="check the permissions, and the access to the storage",
-        ) from error
 
 
 def read_table(path: UPath | Path, report: Report, *, layout: Layout) -> tuple[pd.DataFrame, bytes]:

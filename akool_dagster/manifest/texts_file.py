@@ -20,7 +20,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from upath import UPath
 
-from akool_dagster.file_endings import TEXTS_SUFFIXES
 from akool_dagster.manifest.columns import AVATAR_COLUMNS, VOICE_COLUMNS, Layout
 from akool_dagster.manifest.report import ManifestError, Report
 from akool_dagster.manifest.rules import read_cells
@@ -43,28 +42,6 @@ TEXTS = Layout(
     example="script_id,language,script",
 )
 """The layout of the companion."""
-
-
-def find_texts(manifest: UPath | Path) -> UPath | Path | None:
-    """Finds the companion of a manifest.
-
-    Args:
-        manifest: The manifest's file.
-
-    Returns:
-        The file, None where there is none.
-
-    Raises:
-        ManifestError: There are two.
-    """
-    candidates = [manifest.with_name(manifest.stem + suffix) for suffix in TEXTS_SUFFIXES]
-    found = [path for path in candidates if path.exists()]
-    if len(found) > 1:
-        raise Report(manifest).stop_with(
-            f"{' and '.join(path.name for path in found)} would both hold its texts",
-            fix="delete or rename one of the two",
-        )
-    return found[0] if found else None
 
 
 def read_texts(path: UPath | Path, report: Report) -> pd.DataFrame:

@@ -12,15 +12,13 @@ it for all others. Other columns are the user's notes.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from io import BytesIO
-from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-from upath import UPath
 
 from akool_dagster.manifest.columns import Layout
+from akool_dagster.manifest.files import VoiceFiles
 from akool_dagster.manifest.report import ManifestError, Report
 from akool_dagster.manifest.rules import read_cells
 from akool_dagster.manifest.table_file import read_table
@@ -28,19 +26,6 @@ from akool_dagster.manifest.texts_file import pass_on
 from akool_dagster.manifest.values import is_in_language, read_language
 
 _SUGGESTED = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class VoiceFiles:
-    """Where it is said which voices there are; neither file need be there.
-
-    Attributes:
-        mapping: The user's ``voices.csv``.
-        catalog: The saved voice catalog, ``catalogs/voices.parquet`` of the data root.
-    """
-
-    mapping: UPath | Path
-    catalog: UPath | Path
 
 
 def _needed(_names: Collection[str]) -> Sequence[Sequence[str]]:

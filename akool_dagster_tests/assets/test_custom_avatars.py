@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import pandas as pd
 from dagster import DagsterRunStatus
 
 from akool_dagster.automation.row_runs import range_tags
@@ -171,9 +172,8 @@ def test_the_catalog_shows_own_and_official_avatars_with_their_status(place: Pla
     put_avatars(place, f"Kim01,[[avatar:stuck]],{CLIP}")
     place.tick("manifest_sensor")
     place.run("upload_avatars", partition_key="Kim01")
-    run = place.run("refresh_catalogs")
-    assert run.success
-    table = run.output_for_node("avatar_catalog").set_index("avatar_id")
+    assert place.run("refresh_catalogs").success
+    table = pd.read_parquet(place.data / "catalogs" / "avatars.parquet").set_index("avatar_id")
     assert table.loc["Kim01", "source"] == 3
     assert table.loc["Kim01", "status"] in (1, 2)
     assert table.loc["Jane_in_Blue_2024", "source"] == 2

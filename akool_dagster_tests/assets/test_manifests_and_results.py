@@ -1,4 +1,6 @@
 import io
+import os
+import time
 
 import dagster as dg
 import pandas as pd
@@ -76,6 +78,19 @@ def test_results_hold_the_input_and_what_became_of_it(place: Place) -> None:
     assert day[2:4] == [f"{facts[name]:g}" for name in ("credits_estimated", "credits_spent")]
     same = pd.read_parquet(place.data / "results" / "m.parquet")
     assert list(same["status"]) == list(table["status"])
+
+
+def test_writing_results_removes_what_killed_downloads_left(place: Place) -> None:
+    place.put_valid_manifest("m", plain_line("a"))
+    folder = place.data / "videos" / "m"
+    folder.mkdir(parents=True)
+    old, young = (folder / f".a.mp4.{digit * 32}.part" for digit in "01")
+    for part in (old, young):
+        part.write_bytes(b"x")
+    os.utime(old, (time.time() - 2 * 86_400,) * 2)
+    assert place.run("write_results", partition_key="m").success
+    assert list(folder.iterdir()) == [young]
+    assert place.metadata("batch_results", "m")["stopped_downloads_removed"] == 1
 
 
 def test_catalogs_are_tables_with_a_preview(place: Place) -> None:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from akool_dagster.akool import Audio, Status, Video
-from akool_dagster.automation import video_info_sensor as sensor
+from akool_dagster.automation import video_info as sensor
 from akool_dagster.batch.tools import Rules, Tools
 from akool_dagster.ledger import Kind, Ledger
 from akool_dagster.ledger.tables import attempts

@@ -13,15 +13,14 @@ import pytest
 from dagster import DagsterRunStatus
 from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
-from akool_dagster import storage as storage_module
 from akool_dagster.automation import retiring as retiring_module
 from akool_dagster.automation.retiring import Candidate, Retiring, unregister_scripts
 from akool_dagster.automation.row_runs import range_tags
-from akool_dagster.batch.outcomes import STAGES, Stage
+from akool_dagster.batch.stages import STAGES, Stage
 from akool_dagster.batch.walk import Walk
 from akool_dagster.manifest import read_manifest, write_scripts
 from akool_dagster.partitions import register_scripts, scripts_partitions
-from akool_dagster.storage import open_storage
+from akool_dagster.storage import data_root, open_storage
 from akool_dagster_tests.dagster_place import Place
 from akool_dagster_tests.support import opened_tools, plain_line
 
@@ -298,6 +297,18 @@ def test_rows_without_a_video_need_a_word_more(place: Place) -> None:
     assert "never validated" in retire(place, "fresh")[0].in_the_way[0]
 
 
+@pytest.mark.parametrize("companion", ["manifests/m.texts.csv", "voices.csv"])
+def test_a_file_that_goes_with_it_counts_as_its_own(done: Place, companion: str) -> None:
+    path, later = done.data / companion, time.time() + 1
+    path.write_text("script_id,language,script\n")
+    os.utime(path, (later, later))
+    (refused,) = retire(done, "m")
+    (reason,) = refused.in_the_way
+    assert reason.startswith("Its file, or one that goes with it, was changed since it was")
+    os.utime(path, (later - 3600, later - 3600))
+    assert retire(done, "m")[0].in_the_way == ()
+
+
 def test_two_manifests_of_one_name_are_not_mixed_up(done: Place) -> None:
     retire(done, "m")
     put(done, "m", plain_line("other"))
@@ -310,14 +321,14 @@ def test_what_begins_while_it_is_being_retired_is_not_touched(
     done: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = sets(done), files(done)
-    rename, begun = storage_module._rename, []
+    rename, begun = data_root.rename, []
 
     def rename_and_begin(*args: Any) -> None:
         rename(*args)
         if not begun:
             begun.append(add_run(done, "request_videos", STARTING, tags=MINE))
 
-    monkeypatch.setattr(storage_module, "_rename", rename_and_begin)
+    monkeypatch.setattr(data_root, "rename", rename_and_begin)
     of_n, of_m = retire(done, "n", "m")
     assert (of_n.in_the_way, len(of_m.in_the_way)) == ((), 1)
     assert begun[0] in of_m.in_the_way[0]
@@ -333,7 +344,9 @@ class Killed(BaseException):
 def test_a_kill_at_any_point_is_finished_by_running_it_again(
     done: Place, monkeypatch: pytest.MonkeyPatch, boundary: int
 ) -> None:
-    (done.data / "manifests" / "m.texts.csv").write_text("script_id,language,script\n")
+    texts = done.data / "manifests" / "m.texts.csv"
+    texts.write_text("script_id,language,script\n")
+    os.utime(texts, (0, 0))
     passed = 0
 
     def pass_boundary() -> None:
@@ -352,7 +365,7 @@ def test_a_kill_at_any_point_is_finished_by_running_it_again(
         return wrapped
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage_module, "_rename", dangerous(storage_module._rename))
+        patch.setattr(data_root, "rename", dangerous(data_root.rename))
         patch.setattr(retiring_module, "unregister_scripts", dangerous(unregister_scripts))
         patch.setattr(
             dg.DagsterInstance,

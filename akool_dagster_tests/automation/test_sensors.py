@@ -4,7 +4,8 @@ import time
 import dagster as dg
 from dagster import DagsterRunStatus
 
-from akool_dagster.assets.checks import CHECKS, evaluate_all
+from akool_dagster.assets.check_results import evaluate_all
+from akool_dagster.assets.checks import CHECKS
 from akool_dagster.automation.row_runs import range_tags
 from akool_dagster.emulator import Fault
 from akool_dagster.ledger import Kind, State

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from akool_dagster.batch.outcomes import STAGES, Outcome
-from akool_dagster.batch.row_status import Standing, row_statuses
+from akool_dagster.batch.outcomes import Outcome
+from akool_dagster.batch.row_status import row_statuses
+from akool_dagster.batch.stages import STAGES
+from akool_dagster.batch.standing import Standing
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.emulator import EmulatorConfig, Fault, RenderTimes, RunningEmulator, serve

@@ -11,14 +11,16 @@ from werkzeug import Response
 
 from akool_dagster.batch.alarms import open_doubts
 from akool_dagster.batch.clones import clones_made, delete_clones
-from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
-from akool_dagster.batch.row_status import Standing, row_statuses
+from akool_dagster.batch.outcomes import Outcome, Trouble
+from akool_dagster.batch.row_status import row_statuses
+from akool_dagster.batch.stages import STAGES, Stage
 from akool_dagster.batch.stages.sample_book import (
     MOST_SAMPLE_BYTES,
     Sample,
     SampleBook,
     UnusableSample,
 )
+from akool_dagster.batch.standing import Standing
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.batch.wording import clone_name

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from akool_dagster.batch.outcomes import Stage, Trouble
+from akool_dagster.batch.outcomes import Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.emulator import RunningEmulator

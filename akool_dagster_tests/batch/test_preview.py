@@ -5,15 +5,18 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from akool_dagster.batch.planning import keys_to_request
 from akool_dagster.batch.preview import Change, Preview, change_of, preview
-from akool_dagster.batch.prices import PriceBook
-from akool_dagster.batch.row_status import Standing, row_statuses
+from akool_dagster.batch.prices import PriceBook, speech_seconds
+from akool_dagster.batch.row_status import row_statuses
+from akool_dagster.batch.standing import Standing
 from akool_dagster.ledger import Kind, Ledger, Limits, State
 from akool_dagster.ledger.tables import attempts, deliveries
-from akool_dagster.manifest import ScriptRow
-from akool_dagster_tests.support import csv_line, plain_line
+from akool_dagster.manifest import ScriptRow, read_manifest
+from akool_dagster_tests.support import csv_line, plain_line, write_manifest
 
 RowsOf = Callable[..., list[ScriptRow]]
 PRICES = PriceBook()
@@ -23,6 +26,13 @@ NOW = 1_700_000_000.0
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     with Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}", service="emulator") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('empty') / 'ledger.sqlite'}"
+    with Ledger.open(url, service="emulator") as opened:
         yield opened
 
 
@@ -221,3 +231,61 @@ def _ask_for_video(ledger: Ledger, row: ScriptRow, *, price: float) -> None:
     )
     ledger.attempts.reserve(attempt.id, price=price, limits=Limits(max_in_flight=10))
     assert ledger.attempts.start_sending(attempt.id)
+
+
+WORDS = ("One.", "Two words.", "Three words now. " * 9)
+VOICES = (
+    {"voice_id": "v"},
+    {"voice_sample_url": "https://h/s.wav"},
+    {"voice_sample_url": "https://h/t.wav"},
+    {"voice_url": "https://h/a.mp3"},
+)
+
+
+@settings(max_examples=40)
+@given(
+    choices=st.lists(
+        st.tuples(st.sampled_from(WORDS), st.sampled_from(VOICES), st.sampled_from("xy"))
+    )
+)
+def test_of_new_rows_each_content_is_paid_once_and_the_rest_is_shared(
+    tmp_path_factory: pytest.TempPathFactory,
+    empty_ledger: Ledger,
+    choices: list[tuple[str, dict[str, str], str]],
+) -> None:
+    lines = [
+        csv_line(f"r{n}", script="" if "voice_url" in voice else words, avatar_id=avatar, **voice)
+        for n, (words, voice, avatar) in enumerate(choices)
+    ]
+    folder = tmp_path_factory.mktemp("new")
+    path = write_manifest(
+        folder, "m", csv_line("z", script="Z.", voice_id="z", avatar_id="z"), *lines
+    )
+    rows = list(read_manifest(path).rows())
+    seen = look(empty_ledger, rows)
+    spoken = [row for row in rows if row.voice_url is None]
+    seconds = [speech_seconds(row.script or "") for row in spoken]
+    creates = [
+        *((row.voice_hash, PRICES.speech(row.script or "")) for row in spoken),
+        *((row.video_hash, PRICES.avatar_video(s)) for row, s in zip(spoken, seconds, strict=True)),
+        *(
+            (row.voice_sample_url, PRICES.voice_clone())
+            for row in spoken
+            if row.voice_sample_url is not None
+        ),
+    ]
+    assert counts(seen) == {"new": len(rows)}
+    assert seen.to_request == len(rows)
+    assert seen.own_audio == len(rows) - len(spoken)
+    assert seen.seconds == pytest.approx(sum(seconds))
+    assert seen.credits == pytest.approx(sum(dict(creates).values()))
+    assert seen.credits + seen.credits_shared == pytest.approx(sum(price for _, price in creates))
+    assert seen.shares_video == len(rows) - len({row.video_hash for row in rows})
+    videos, voices = set[str](), set[str]()
+    voice_alone = 0
+    for row in rows:
+        is_known_voice = row.voice_hash in voices and row.voice_url is None
+        voice_alone += is_known_voice and row.video_hash not in videos
+        voices.add(row.voice_hash)
+        videos.add(row.video_hash)
+    assert seen.shares_voice == voice_alone

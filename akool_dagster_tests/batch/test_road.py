@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from akool_dagster.batch.catalogs.avatar_book import AvatarBook, KnownAvatar
-from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
-from akool_dagster.batch.row_status import Standing, row_statuses
+from akool_dagster.batch.outcomes import Outcome, Trouble
+from akool_dagster.batch.row_status import row_statuses
+from akool_dagster.batch.stages import STAGES, Stage
+from akool_dagster.batch.standing import Standing
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.emulator import (

@@ -7,7 +7,8 @@ import pytest
 
 from akool_dagster.batch.preview import preview
 from akool_dagster.batch.prices import PriceBook
-from akool_dagster.batch.row_status import Standing, row_statuses, statuses_but_saved
+from akool_dagster.batch.row_status import row_statuses, statuses_but_saved
+from akool_dagster.batch.standing import Standing
 from akool_dagster.ledger import Kind, Ledger, State
 from akool_dagster.ledger.tables import attempts, deliveries
 from akool_dagster.manifest import read_manifest
@@ -48,6 +49,34 @@ def test_every_standing_is_foreseen_alike(ledger: Ledger, tmp_path: Path) -> Non
     foreseen = preview(some, prices, clones_apart=True, known_keys=known, done_keys=saved)
     assert foreseen == preview(every, prices, clones_apart=True, known_keys=known)
     assert foreseen.removed == ["m.gone"]
+
+
+def test_rows_that_never_asked_are_told_alike_without_looking_for_their_lines(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    lines = [plain_line(f"new-{n}", f"Text {n}.") for n in range(20)]
+    lines += [plain_line("respoken"), plain_line("restyled"), plain_line("saved")]
+    lines += [plain_line("twin", "Text 1.").replace("This is twin", "This is new-1")]
+    manifest = read_manifest(write_manifest(tmp_path, "m", *lines))
+    rows = {row.script_id: row for row in manifest.rows()}
+    assert rows["twin"].video_hash == rows["new-1"].video_hash
+    for script_id, content in (("respoken", "1" * 64), ("restyled", rows["restyled"].voice_hash)):
+        ledger.deliveries.ask(script_key=f"m.{script_id}", kind=Kind.VOICE, content_hash=content)
+    saved, state = rows["saved"].video_hash, State.SAVED.value
+    _video(ledger, "restyled", content="2" * 64, state=state, here=True, allowed=None)
+    _video(ledger, "saved", content=saved, state=state, here=True, allowed=None)
+    _video(ledger, "elsewhere", content=rows["new-1"].video_hash, state=state, here=True,
+           allowed=None)  # fmt: skip
+
+    every = {status.row.script_id: status for status in row_statuses(ledger, manifest.rows())}
+    some, done = statuses_but_saved(ledger, manifest)
+    assert list(done) == ["m.saved"]
+    assert some == [status for status in every.values() if status.row.key != "m.saved"]
+    assert every["respoken"].is_respoken
+    assert every["restyled"].is_changed
+    assert not every["restyled"].is_respoken
+    assert {every["new-1"].standing, every["twin"].standing} == {Standing.FINISHED}
+    assert {every[f"new-{n}"].standing for n in range(2, 20)} == {Standing.NEW}
 
 
 def _video(

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from akool_dagster.batch.outcomes import STAGES, Later, Outcome, Stage
+from akool_dagster.batch.outcomes import Later, Outcome
+from akool_dagster.batch.stages import STAGES, Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.batch.watching.lanes import Lanes, Walker

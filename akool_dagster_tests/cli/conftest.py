@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
-from akool_dagster.batch.outcomes import STAGES, Stage
 from akool_dagster.batch.row_status import RowStatus, row_statuses
+from akool_dagster.batch.stages import STAGES, Stage
 from akool_dagster.batch.walk import Walk
 from akool_dagster.cli import main
 from akool_dagster.emulator import EmulatorConfig, RenderTimes, RunningEmulator, serve

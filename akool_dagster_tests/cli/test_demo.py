@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from akool_dagster.batch.row_status import RowStatus, Standing, row_statuses
-from akool_dagster.cli.rehearsal import PORT
+from akool_dagster.batch.row_status import RowStatus, row_statuses
+from akool_dagster.batch.standing import Standing
+from akool_dagster.cli.rehearsal import PORT, SPEED, emulator_for
 from akool_dagster.ledger import Ledger
 from akool_dagster.manifest import read_scripts
 from akool_dagster.media import probe
+from akool_dagster.settings import Settings
 from akool_dagster_tests.cli.conftest import COMMAND, Shell
 
 _PATIENCE = 2.0
@@ -35,6 +37,9 @@ def test_demo_twice_in_an_empty_folder_and_once_beside_another(tmp_path: Path) -
         if row.standing is Standing.SAVED:
             _is_as_long_as_its_voice(tmp_path / "data", row)
     assert list((tmp_path / "home").iterdir()) == []
+    assert list((tmp_path / "theirs").iterdir()) == []
+    assert (tmp_path / "data" / "dagster_home" / "emulator" / "dagster.yaml").exists()
+    assert f"DAGSTER_HOME={tmp_path / 'theirs'} was left alone." in first.stdout
     noise = re.compile(r"STEP_|RUN_|dagster - |DEBUG|INFO|Traceback|Warning")
     assert not noise.search(first.stdout + first.stderr), first.stdout + first.stderr
 
@@ -66,15 +71,59 @@ def test_an_impossible_speed_is_bad_input(shell: Shell) -> None:
     assert "--speed" in result.stderr
 
 
+def test_a_scenario_is_not_for_a_real_account(shell: Shell) -> None:
+    scenario = _scenario(shell.folder, "seed = 7\n")
+    result = shell("dev", "--scenario", str(scenario))
+    assert result.exit_code == 2
+    assert f"--scenario {scenario} is for the emulator, and a key is set" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "dev"])
+def test_a_bad_scenario_is_told_before_anything_starts(shell: Shell, command: str) -> None:
+    scenario = _scenario(shell.folder, "sped = 7.0\n")
+    result = shell(command, "--scenario", str(scenario), AKOOL_API_KEY=None, AKOOL_BASE_URL=None)
+    assert result.exit_code == 2, result.output
+    assert "there is no key 'sped' (value 7.0); did you mean 'speed'?" in result.stderr
+    assert not (shell.data / "manifests").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "speed", "runs_at"),
+    [("seed = 7\n", None, SPEED), ("speed = 9.0\n", None, 9.0), ("speed = 9.0\n", 3.0, 3.0)],
+)
+def test_the_emulator_has_the_habits_of_the_scenario(
+    shell: Shell, text: str, speed: float | None, runs_at: float
+) -> None:
+    scenario = _scenario(shell.folder, text + "slots = 3\n")
+    settings = Settings(data=str(shell.data))
+    with emulator_for(settings, speed=speed, port=0, scenario=str(scenario)) as akool:
+        config = akool.emulator.config
+    assert (config.speed, config.slots) == (runs_at, 3)
+    assert config.state_dir == str(shell.data / "emulator")
+
+
+def _scenario(folder: Path, text: str) -> Path:
+    path = folder / "scenario.toml"
+    path.write_text(text)
+    return path
+
+
 def _demo(folder: Path) -> "subprocess.CompletedProcess[str]":
     home = folder / "home"
-    home.mkdir(exist_ok=True)
+    theirs = folder / "theirs"
+    for made in (home, theirs):
+        made.mkdir(exist_ok=True)
     kept = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
     return subprocess.run(
         [COMMAND, "demo", "--speed", "1000"],
         check=False,
         cwd=folder,
-        env={**kept, "HOME": str(home), "AKOOL_POLL_SECONDS": "0.1"},
+        env={
+            **kept,
+            "HOME": str(home),
+            "AKOOL_POLL_SECONDS": "0.1",
+            "DAGSTER_HOME": str(theirs),
+        },
         capture_output=True,
         text=True,
         timeout=120,

@@ -1,8 +1,12 @@
+import gc
 import json
 
-import pandas as pd
 import pytest
+from pyarrow import parquet
 
+from akool_dagster.cli.plan import collecting_no_garbage
+from akool_dagster.ledger import Kind
+from akool_dagster.ledger.tables import attempts
 from akool_dagster_tests.cli.conftest import Shell
 from akool_dagster_tests.support import csv_line, plain_line, write_manifest
 
@@ -248,10 +252,10 @@ def test_scripts_that_a_run_would_not_ask_for_are_not_looked_up(shell: Shell) ->
     rows = [plain_line("a"), plain_line("refused", "[[video:1003]]")]
     shell.walked("m", *rows)
     shell("plan", "m", "--refresh")
-    catalog = pd.read_parquet(shell.data / "catalogs" / "avatars.parquet")
-    without = catalog[catalog["avatar_id"] != "Jane_in_Blue_2024"]
-    without.attrs = catalog.attrs
-    without.to_parquet(shell.data / "catalogs" / "avatars.parquet", index=False)
+    path = shell.data / "catalogs" / "avatars.parquet"
+    catalog = parquet.ParquetFile(path).read()
+    kept = [avatar_id != "Jane_in_Blue_2024" for avatar_id in catalog["avatar_id"].to_pylist()]
+    parquet.write_table(catalog.filter(kept), path)
     assert json.loads(shell("plan", "m", "--json").stdout)["catalog_problems"] == []
     shell.put("m", *rows, plain_line("b"))
     (problem,) = json.loads(shell("plan", "m", "--json").stdout)["catalog_problems"]
@@ -284,3 +288,79 @@ def test_lists_that_cannot_be_read_are_told_and_nothing_more(shell: Shell) -> No
     assert wrong.exit_code == 1
     assert "could not be read" in wrong.stderr
     assert wrong.stdout == ""
+
+
+def test_one_credit_is_one(shell: Shell) -> None:
+    words = "The same words for both rows in the same voice. " * 5
+    rows = [
+        csv_line(name, script=words, voice_id="Emma_en-US", avatar_id=avatar)
+        for name, avatar in (("a", "Jane_in_Blue_2024"), ("b", "Omar_in_Green_2024"))
+    ]
+    text = " ".join(shell("plan", str(shell.write("m", *rows))).stdout.split())
+    assert "Shared: 1 script with another script's voice; 1 credit saved." in text
+    more = [row.replace(words, words * 2) for row in rows]
+    assert "; 2 credits saved." in shell("plan", str(shell.write("n", *more))).stdout
+
+
+def test_uploads_of_own_avatars_that_scripts_need_are_told_with_their_price(shell: Shell) -> None:
+    shell.data.mkdir()
+    clip = "https://media.example/k.mp4"
+    lines = [f"{name},{clip}" for name in ("Kim01", "Lee02", "Unused03")]
+    (shell.data / "avatars.csv").write_text("\n".join(["avatar_id,url", *lines]) + "\n")
+    path = str(
+        shell.write("m", plain_line("x"), *map(_of_avatar, ("Kim01", "Lee02", "Kim01"), "abc"))
+    )
+    uploads = json.loads(shell("plan", path, "--json").stdout)["avatar_uploads"]
+    assert uploads == {"avatar_ids": ["Kim01", "Lee02"], "estimated_credits": None}
+    text = " ".join(shell("plan", path).stdout.split())
+    assert "Not counted: 2 uploads of own avatars that these scripts need first" in text
+    assert "(Kim01, Lee02), at a price that nobody knows before" in text
+
+    assert shell("avatars", "--upload", "Kim01").exit_code == 0
+    _tell_price_of_uploads(shell, 12.0)
+    uploads = json.loads(shell("plan", path, "--json").stdout)["avatar_uploads"]
+    assert uploads == {"avatar_ids": ["Lee02"], "estimated_credits": 12.0}
+    text = shell("plan", path).stdout
+    assert max(map(len, text.replace(path, "").splitlines())) <= 80
+    words = " ".join(text.split())
+    assert (
+        "Not counted: 1 upload of own avatars that these scripts need first (Lee02), for" in words
+    )
+    assert "for about 12 credits, going by the dearest one so far" in words
+
+
+def test_own_avatars_that_no_script_needs_are_not_told(shell: Shell) -> None:
+    shell.data.mkdir()
+    (shell.data / "avatars.csv").write_text("avatar_id,url\nKim01,https://media.example/k.mp4\n")
+    path = str(shell.write("m", plain_line("a")))
+    assert "upload" not in shell("plan", path).stdout
+    uploads = json.loads(shell("plan", path, "--json").stdout)["avatar_uploads"]
+    assert uploads["avatar_ids"] == []
+
+
+def test_garbage_is_collected_again_after_a_plan() -> None:
+    assert gc.isenabled()
+    with pytest.raises(SystemExit), collecting_no_garbage():
+        assert not gc.isenabled()
+        raise SystemExit(2)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with collecting_no_garbage():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def _of_avatar(avatar_id: str, script_id: str) -> str:
+    return csv_line(script_id, script=f"I am {script_id}.", voice_id="v", avatar_id=avatar_id)
+
+
+def _tell_price_of_uploads(shell: Shell, price: float) -> None:
+    with shell.ledger() as ledger, ledger._database.writing() as connection:
+        connection.execute(
+            attempts.update()
+            .where(attempts.c.kind == Kind.AVATAR.value)
+            .values(spent_credits=price)
+        )

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from akool_dagster.batch.outcomes import Stage
+from akool_dagster.batch.stages import Stage
 from akool_dagster.ledger import Attempt, Kind, Limits, process_name
 from akool_dagster_tests.cli.conftest import Shell
 from akool_dagster_tests.support import plain_line

@@ -1,7 +1,9 @@
 """For any text and any bytes: what goes in comes out, or a `ManifestError` says why not."""
 
 import csv
+import hashlib
 import io
+import json
 import re
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ from pyarrow import parquet
 from upath import UPath
 
 from akool_dagster.manifest import Manifest, ManifestError, read_manifest, read_scripts
+from akool_dagster.manifest.rows import hash_video, hash_voice
 
 HEADER = ("script_id", "script", "voice_id", "avatar_id", "note")
 # Any text that UTF-8 can hold; control characters are cleaned and have tests of their own.
@@ -120,3 +123,30 @@ def test_any_rows_below_a_good_header_give_rows_or_a_manifest_error(pieces: list
         assert str(error)
     else:
         assert len(list(manifest.rows())) == len(manifest) > 0
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=60)
+MAYBE = st.none() | ANY_TEXT
+
+
+def _sha256_of(*content: object) -> str:
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@given(script=ANY_TEXT, voice=ANY_TEXT, language=MAYBE, rate=st.none() | st.integers(1, 120))
+def test_the_hash_of_a_voice_is_that_of_its_json(script, voice, language, rate):
+    rest = {"language": language, "rate_percent": rate}
+    for way, ways in (("voice_id", (voice, None)), ("voice_sample_url", (None, voice))):
+        expected = _sha256_of("voice-1", script, way, voice, language, rate)
+        assert hash_voice(script, *ways, None, **rest) == expected
+    expected = _sha256_of("voice-1", None, "voice_url", voice, None, None)
+    assert hash_voice(None, None, None, voice, **rest) == expected
+
+
+@given(avatar=ANY_TEXT, background=MAYBE, side=st.none() | st.integers(2, 7680))
+def test_the_hash_of_a_video_is_that_of_its_json(avatar, background, side):
+    rest = {"background": background, "width": side, "height": side}
+    for way, ways in (("avatar_id", (avatar, None)), ("avatar_url", (None, avatar))):
+        expected = _sha256_of("video-1", "0" * 64, way, avatar, background, side, side)
+        assert hash_video("0" * 64, *ways, **rest) == expected

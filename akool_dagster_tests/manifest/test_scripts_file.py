@@ -1,6 +1,9 @@
 """The checked copy of a manifest, and the hashes in it."""
 
 import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -8,10 +11,12 @@ import pytest
 from pyarrow import parquet
 from upath import UPath
 
+from akool_dagster import manifest as manifest_package
 from akool_dagster.manifest import (
     Manifest,
     ManifestError,
     read_manifest,
+    read_rows,
     read_script_keys,
     read_scripts,
     write_scripts,
@@ -77,19 +82,87 @@ def test_many_rows_keep_their_order(tmp_path: Path):
     assert len({row.voice_hash for row in rows}) == 25_000
 
 
+def test_rows_are_those_of_the_manifest(manifest: Manifest, tmp_path: Path):
+    path = UPath(tmp_path / "scripts" / "batch.parquet")
+    write_scripts(manifest, path)
+    rows = {row.key: row for row in manifest.rows()}
+    assert read_rows(path) == rows
+    assert list(read_rows(path)) == list(rows) == manifest.keys
+    assert read_rows(path, keys=["batch.c", "batch.b", "batch.gone", "b"]) == {
+        key: rows[key] for key in ("batch.b", "batch.c")
+    }
+    assert read_rows(path, keys=["batch.gone"]) == read_rows(path, keys=()) == {}
+
+
+def test_a_few_of_many_rows_come_in_the_order_of_the_manifest(tmp_path: Path):
+    path = tmp_path / "many.csv"
+    lines = "".join(f"r{n},Hi {n},v,x\n" for n in range(9_000, 0, -1))
+    path.write_text("script_id,script,voice_id,avatar_id\n" + lines)
+    manifest = read_manifest(path)
+    write_scripts(manifest, tmp_path / "many.parquet")
+    wanted = [f"many.r{n}" for n in (1, 2, 3_000, 4_000, 6_999, 7_000, 7_001, 9_000)]
+    rows = read_rows(tmp_path / "many.parquet", keys=set(wanted))
+    assert list(rows) == wanted[::-1]
+    assert all(row == manifest.row(row.script_id) for row in rows.values())
+
+
+WITHOUT_PANDAS = {
+    "import akool_dagster.manifest": ("pandas", "numpy", "pyarrow"),
+    "import akool_dagster.manifest.avatars_file": ("pandas", "numpy", "pyarrow"),
+    "from akool_dagster.manifest.scripts import read_rows, read_script_keys as keys_of": (
+        "pandas",
+    ),
+}
+
+
+@pytest.mark.parametrize("line", WITHOUT_PANDAS)
+def test_what_a_run_of_one_row_needs_does_without_pandas(
+    manifest: Manifest, tmp_path: Path, line: str
+):
+    path = tmp_path / "batch.parquet"
+    write_scripts(manifest, path)
+    use = (
+        f"path = Path({str(path)!r}); few = read_rows(path, keys=['batch.a']); "
+        "assert [*few] == ['batch.a'] and [*read_rows(path)] == keys_of(path)"
+    )
+    program = (
+        f"import sys; from pathlib import Path\n{line}\n"
+        f"{use if 'read_rows' in line else ''}\nprint(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True
+    )
+    assert not set(done.stdout.split()) & set(WITHOUT_PANDAS[line])
+
+
+def test_the_package_has_only_the_names_that_it_tells():
+    with pytest.raises(AttributeError, match="has no attribute 'read_everything'"):
+        _ = manifest_package.read_everything  # type: ignore[attr-defined]
+    assert all(hasattr(manifest_package, name) for name in manifest_package.__all__)
+
+
+READERS = [read_scripts, read_rows, read_script_keys]
+
+
+@pytest.mark.parametrize("read", READERS)
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1 and more", b"script_id\n"])
-def test_a_broken_copy_is_an_error(tmp_path: Path, content: bytes):
+def test_a_broken_copy_is_an_error(tmp_path: Path, content: bytes, read: Callable[[Path], object]):
     (tmp_path / "batch.parquet").write_bytes(content)
     with pytest.raises(ManifestError, match="materialize script_manifests"):
-        read_scripts(tmp_path / "batch.parquet")
+        read(tmp_path / "batch.parquet")
 
 
 def test_a_foreign_parquet_file_is_no_copy(tmp_path: Path):
-    parquet.write_table(pa.table({"key": ["a.b"]}), tmp_path / "batch.parquet")
+    path = tmp_path / "batch.parquet"
+    parquet.write_table(pa.table({"key": ["a.b"]}), path)
     with pytest.raises(ManifestError, match="not written by akool-dagster"):
-        read_scripts(tmp_path / "batch.parquet")
-    with pytest.raises(ManifestError, match="no such file"):
-        read_scripts(tmp_path / "missing.parquet")
+        read_scripts(path)
+    for keys in (None, ["a.b"], ["a.c"]):
+        with pytest.raises(ManifestError, match="not written by akool-dagster"):
+            read_rows(path, keys=keys)
+    for read in READERS:
+        with pytest.raises(ManifestError, match="no such file"):
+            read(tmp_path / "missing.parquet")
 
 
 HASHED = "script_id,script,voice_id,avatar_id,title,language,rate,background,width,height,note"
@@ -184,9 +257,6 @@ def test_the_keys_alone_are_read_alike(manifest: Manifest, tmp_path: Path):
     path = UPath(tmp_path / "scripts" / "batch.parquet")
     write_scripts(manifest, path)
     assert read_script_keys(path) == manifest.keys == ["batch.b", "batch.a", "batch.c"]
-    path.write_bytes(b"PAR1 and nothing else")
-    with pytest.raises(ManifestError, match="damaged or was not written by akool-dagster"):
-        read_script_keys(path)
 
 
 def test_rows_that_show_what_is_known_of_them_are_left_out(manifest: Manifest):

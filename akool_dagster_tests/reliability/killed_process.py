@@ -18,10 +18,9 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Literal
 
-from akool_dagster import storage
 from akool_dagster.akool import AkoolClient, ApiKey, ClientLogin
 from akool_dagster.batch.catalogs.avatar_book import AvatarBook
-from akool_dagster.batch.outcomes import STAGES
+from akool_dagster.batch.stages import STAGES
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.downloads import Downloader
@@ -30,6 +29,7 @@ from akool_dagster.ledger.attempts import Attempts
 from akool_dagster.ledger.callbacks import Callbacks
 from akool_dagster.ledger.deliveries import Deliveries
 from akool_dagster.manifest import read_manifest
+from akool_dagster.storage import durable, file_part, open_storage
 from akool_dagster.webhook_server import build_app, build_server
 from akool_dagster_tests.support import quick_rules
 
@@ -69,9 +69,9 @@ PLACES: dict[str, tuple[Any, str]] = {
     "start_sending": (Attempts, "start_sending"),
     "answer": (HTTPConnection, "getresponse"),
     "accept": (Attempts, "accept"),
-    "body": (storage.Part, "write"),
-    "fsync": (storage, "_sync_file"),
-    "rename": (storage, "_rename"),
+    "body": (file_part.Part, "write"),
+    "fsync": (durable, "sync_file"),
+    "rename": (file_part, "rename"),
     "note": (Deliveries, "saved"),
     "save": (Attempts, "save"),
     "record": (Callbacks, "record"),
@@ -149,7 +149,7 @@ def walk(death: Death) -> None:
         tools = Tools(
             client=client,
             ledger=ledger,
-            storage=storage.open_storage(str(data)),
+            storage=open_storage(str(data)),
             downloader=downloader,
             avatars=AvatarBook(saved={}, fetch=client.list_avatars),
             rules=quick_rules(),

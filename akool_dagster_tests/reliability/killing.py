@@ -13,7 +13,8 @@ from pathlib import Path
 import requests
 
 from akool_dagster.akool import ClientLogin
-from akool_dagster.batch.outcomes import STAGES, Outcome, Trouble
+from akool_dagster.batch.outcomes import Outcome, Trouble
+from akool_dagster.batch.stages import STAGES
 from akool_dagster.batch.walk import Walk
 from akool_dagster.emulator import EmulatorConfig, RenderTimes, RunningEmulator
 from akool_dagster.emulator.webhooks import seal

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from akool_dagster.akool import AkoolClient, ApiKey
 from akool_dagster.automation.row_runs import RANGE_END_TAG, RANGE_START_TAG
-from akool_dagster.automation.video_info_sensor import request_downloads
+from akool_dagster.automation.video_info import request_downloads
 from akool_dagster.batch.alarms import dying_links, lost_videos
 from akool_dagster.batch.catalogs.avatar_book import AvatarBook
-from akool_dagster.batch.outcomes import Stage
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.batch.watching.looking import settle_due

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from akool_dagster.akool import ClientLogin
-from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Outcome, Trouble
+from akool_dagster.batch.stages import STAGES, Stage
 from akool_dagster.batch.tools import Rules, Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.emulator import (

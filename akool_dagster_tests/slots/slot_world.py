@@ -22,7 +22,7 @@ from sqlalchemy import event
 from upath import UPath
 
 from akool_dagster.akool import Status, TooFrequent, Video, VideoRequest
-from akool_dagster.batch.outcomes import STAGES
+from akool_dagster.batch.stages import STAGES
 from akool_dagster.batch.tools import Rules, Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.downloads import SavedFile
@@ -267,11 +267,12 @@ def draw_videos(setting: Setting) -> list[tuple[float, float]]:
     return videos
 
 
-def simulate(setting: Setting) -> Findings:
+def simulate(setting: Setting, *, folder: str | None = None) -> Findings:
     """Makes a batch.
 
     Args:
         setting: Which.
+        folder: Where its files are, until it is over; by default wherever they are quick.
 
     Returns:
         What was counted.
@@ -280,11 +281,11 @@ def simulate(setting: Setting) -> Findings:
     akool = SimulatedAkool(time, setting)
     rows = [script_row(number) for number in range(setting.rows)]
     saved = Counter[str]()
-    with _quick_database() as (engine, folder):
+    with _quick_database(folder or quick_folder()) as (engine, place):
         akool.callbacks = _ledger(engine, time, actor="hooks").callbacks
         runs = []
         for number in range(setting.walks):
-            tools = _tools(akool, engine, folder, time, setting, number=number)
+            tools = _tools(akool, engine, place, time, setting, number=number)
             mine = rows[number :: setting.walks]
             runs.append(time.spawn(lambda t=tools, m=mine, n=number: _walk(time, t, m, n, saved)))
         time.run(*runs)
@@ -329,11 +330,15 @@ def _least_seconds(renders: Sequence[float], *, slots: int) -> float:
     return max(free_at)
 
 
+def quick_folder() -> str:
+    """A folder in memory, where there is one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir()
+
+
 @contextmanager
-def _quick_database() -> Iterator[tuple[sa.Engine, Path]]:
+def _quick_database(within: str) -> Iterator[tuple[sa.Engine, Path]]:
     """A ledger whose commits are real but not waited for on a disk."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=memory, prefix="akool-slots-") as folder:
+    with tempfile.TemporaryDirectory(dir=within, prefix="akool-slots-") as folder:
         engine = open_engine(f"sqlite:///{folder}/ledger.sqlite")
         engine.dispose()  # the connections from now on do not sync
         event.listen(engine, "connect", _do_not_sync)

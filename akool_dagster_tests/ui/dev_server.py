@@ -1,20 +1,24 @@
 """A running ``akool-dagster dev``, as a person's script would start and end it."""
 
-import os
 import shutil
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import requests
 
-_COMMAND = str(Path(sys.executable).parent / "akool-dagster")
+from akool_dagster_tests.processes import (
+    SCRIPTS,
+    clean_environment,
+    free_port,
+    is_answered,
+    wait_until,
+)
+
+_COMMAND = str(SCRIPTS / "akool-dagster")
 _SHELL = shutil.which("sh") or "sh"
 _STARTING_SECONDS = 120
 _ENDING_SECONDS = 60
@@ -73,8 +77,7 @@ def dev_server(
     Yields:
         The server, once its UI answers.
     """
-    port, emulator_port = _free_port(), emulator_port or _free_port()
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("AKOOL_", "DAGSTER_"))}
+    port, emulator_port = free_port(), emulator_port or free_port()
     words = [_COMMAND, "dev", "--port", str(port), "--emulator-port", str(emulator_port)]
     log = folder / "dev.log"
     with log.open("wb") as sink:
@@ -82,7 +85,7 @@ def dev_server(
             # SIGINT is ignored, as it is for whatever a script starts with "&".
             [_SHELL, "-c", 'trap "" INT; exec "$@"', "sh", *words],
             cwd=folder,
-            env={**clean, "AKOOL_DATA": str(folder / "data"), **environment},
+            env={**clean_environment(), "AKOOL_DATA": str(folder / "data"), **environment},
             stdout=sink,
             stderr=sink,
         )
@@ -103,40 +106,6 @@ def dev_server(
         yield server
     finally:
         server.end()
-
-
-def wait_until(
-    reached: Callable[[], bool], *, seconds: float, tell: Callable[[], str] = lambda: ""
-) -> None:
-    """Waits for something that another process does.
-
-    Args:
-        reached: Whether it is done.
-        seconds: How long to wait at most.
-        tell: What to say when it was not done in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not reached():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"Not reached within {seconds:g} seconds.\n{tell()}")
-        time.sleep(0.5)
-
-
-def is_answered(url: str) -> bool:
-    """Whether anything listens there."""
-    try:
-        requests.get(url, timeout=5)
-    except requests.ConnectionError:
-        return False
-    except requests.Timeout:
-        return True
-    return True
-
-
-def _free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def _children(parent: int) -> list[int]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from PIL import Image
 
 from akool_dagster.cli.rehearsal import PORT
-from akool_dagster_tests.ui.dev_server import dev_server, wait_until
+from akool_dagster_tests.processes import wait_until
+from akool_dagster_tests.ui.dev_server import dev_server
 from akool_dagster_tests.ui.person import Person, browser_page
 
 _SETTLING_SECONDS = 3.0

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from akool_dagster.media import probe
+from akool_dagster_tests.processes import wait_until
 from akool_dagster_tests.support import plain_line, write_manifest
-from akool_dagster_tests.ui.dev_server import DevServer, dev_server, wait_until
+from akool_dagster_tests.ui.dev_server import DevServer, dev_server
 from akool_dagster_tests.ui.person import CHROMIUM, Person, browser_page
 
 pytestmark = [

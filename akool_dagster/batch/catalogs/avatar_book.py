@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
 from akool_dagster.akool import (
     AkoolClient,
@@ -40,19 +41,20 @@ LOOK_AGAIN_SECONDS = 30.0
 LONGEST_LOOK_SECONDS = 300.0
 
 _GROWTH = 1.3
-_COLUMNS = [
-    "avatar_id",
-    "name",
-    "source",
-    "kind",
-    "status",
-    "gender",
-    "thumbnail_url",
-    "url",
-    "record_id",
-    "is_disabled",
-]
-_NUMBERS = ("source", "kind", "status")
+_SCHEMA = pa.schema(
+    {
+        "avatar_id": pa.string(),
+        "name": pa.string(),
+        "source": pa.int64(),
+        "kind": pa.int64(),
+        "status": pa.int64(),
+        "gender": pa.string(),
+        "thumbnail_url": pa.string(),
+        "url": pa.string(),
+        "record_id": pa.string(),
+        "is_disabled": pa.bool_(),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,7 +244,7 @@ def list_avatars(client: AkoolClient) -> list[Avatar]:
     ]
 
 
-def avatar_table(avatars: Iterable[Avatar], *, stamp: Stamp) -> pd.DataFrame:
+def avatar_table(avatars: Iterable[Avatar], *, stamp: Stamp) -> pa.Table:
     """Lays avatars out as a catalog.
 
     Args:
@@ -252,8 +254,7 @@ def avatar_table(avatars: Iterable[Avatar], *, stamp: Stamp) -> pd.DataFrame:
     Returns:
         One line per avatar, always with the same columns.
     """
-    table = pd.DataFrame([_line(avatar) for avatar in avatars], columns=_COLUMNS)
-    return stamp.put_on(table.astype(dict.fromkeys(_NUMBERS, "Int64")))
+    return stamp.put_on(pa.Table.from_pylist(list(map(_line, avatars)), schema=_SCHEMA))
 
 
 def saved_avatars(storage: Storage, *, service: str) -> Saved[KnownAvatar]:
@@ -269,9 +270,8 @@ def saved_avatars(storage: Storage, *, service: str) -> Saved[KnownAvatar]:
     found = read_catalog(storage, CATALOG, service=service)
     if found is None:
         return {}, None
-    table, read_at = found
-    lines = table.astype(object).where(table.notna(), None).to_dict("records")
-    return {str(line["avatar_id"]): _known(line) for line in lines}, read_at
+    lines, read_at = found
+    return {line["avatar_id"]: _known(line) for line in lines}, read_at
 
 
 def open_avatar_book(client: AkoolClient, storage: Storage, *, service: str) -> AvatarBook:
@@ -300,29 +300,21 @@ def open_avatar_book(client: AkoolClient, storage: Storage, *, service: str) -> 
     )
 
 
-def _line(avatar: Avatar) -> dict[str, object]:
+def _line(avatar: Avatar) -> dict[str, Any]:
     known = KnownAvatar.from_listed(avatar)
-    values = {name: getattr(avatar, name, None) for name in _COLUMNS}
+    values = {name: getattr(avatar, name, None) for name in _SCHEMA.names}
     values["is_disabled"] = known.is_disabled
     return {name: getattr(value, "value", value) for name, value in values.items()}
 
 
-def _known(line: Mapping[str, object]) -> KnownAvatar:
-    def number(name: str) -> int | None:
-        value = line.get(name)
-        return int(value) if isinstance(value, int | float) else None
-
-    def text(name: str) -> str | None:
-        value = line.get(name)
-        return None if value is None else str(value)
-
-    source, kind, status = number("source"), number("kind"), number("status")
+def _known(line: Mapping[str, Any]) -> KnownAvatar:
+    source, kind, status = line["source"], line["kind"], line["status"]
     return KnownAvatar(
-        avatar_id=str(line["avatar_id"]),
+        avatar_id=line["avatar_id"],
         source=AvatarSource.OFFICIAL if source is None else AvatarSource(source),
         kind=None if kind is None else AvatarKind(kind),
         status=None if status is None else Status(status),
-        name=text("name"),
-        record_id=text("record_id"),
-        is_disabled=bool(line.get("is_disabled")),
+        name=line["name"],
+        record_id=line["record_id"],
+        is_disabled=line["is_disabled"],
     )

@@ -14,7 +14,8 @@ from akool_dagster.batch.catalogs import avatar_book, voice_book
 from akool_dagster.batch.catalogs.avatar_book import KnownAvatar, saved_avatars
 from akool_dagster.batch.catalogs.listing import CatalogUnreadable
 from akool_dagster.batch.catalogs.voice_book import KnownVoice, saved_voices
-from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Later, Outcome, Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.stages.avatar import newest_upload
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.watching.looking import look

@@ -1,15 +1,20 @@
 """The saved catalogs: ``catalogs/<name>.parquet``, each stamped with whose it is and how old."""
 
-import io
+import json
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from typing import Any
 
-import pandas as pd
 import pyarrow as pa
+from pyarrow import parquet
+from upath import UPath
 
 from akool_dagster.storage import Storage, StorageError
 
 logger = logging.getLogger(__name__)
+
+_METADATA = b"akool_dagster.catalog"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,20 +31,39 @@ class Stamp:
     read_at: float
     api: str = ""
 
-    def put_on(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Writes the stamp into a table's attributes, which its Parquet file keeps.
+    def put_on(self, table: pa.Table) -> pa.Table:
+        """Writes the stamp into a table's metadata, which its Parquet file keeps.
 
         Args:
             table: The catalog.
 
         Returns:
-            The same table.
+            The table with the stamp.
         """
-        table.attrs = {"service": self.service, "read_at": self.read_at, "api": self.api}
-        return table
+        return table.replace_schema_metadata({_METADATA: json.dumps(asdict(self))})
 
 
-def save_catalog(storage: Storage, name: str, table: pd.DataFrame) -> None:
+def install_catalog(storage: Storage, name: str, table: pa.Table) -> UPath:
+    """Saves a catalog.
+
+    Args:
+        storage: The data root.
+        name: Such as ``avatars``.
+        table: The stamped catalog.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        StorageError: It could not be written.
+    """
+    path, sink = storage.catalog_path(name), BytesIO()
+    parquet.write_table(table, sink)
+    storage.install_bytes(path, sink.getvalue())
+    return path
+
+
+def save_catalog(storage: Storage, name: str, table: pa.Table) -> None:
     """Saves a catalog that was read along the way; in vain is no harm but a warning.
 
     Args:
@@ -47,17 +71,15 @@ def save_catalog(storage: Storage, name: str, table: pd.DataFrame) -> None:
         name: Such as ``avatars``.
         table: The stamped catalog.
     """
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, index=False)
     try:
-        storage.install_bytes(storage.catalog_path(name), buffer.getvalue())
+        install_catalog(storage, name, table)
     except (StorageError, OSError) as error:
         logger.warning("The catalog of %s could not be saved: %s", name, error)
 
 
 def read_catalog(
     storage: Storage, name: str, *, service: str, api: str = ""
-) -> tuple[pd.DataFrame, float] | None:
+) -> tuple[list[dict[str, Any]], float] | None:
     """Reads a saved catalog.
 
     Args:
@@ -67,16 +89,16 @@ def read_catalog(
         api: Which generation of AKOOL's interface it must be of.
 
     Returns:
-        The table and when AKOOL was asked, or None when there is none to rely on.
+        Its lines, value by column, and when AKOOL was asked; None when there is none to rely on.
     """
     path = storage.catalog_path(name)
     if not path.exists():
         return None
     try:
-        table = pd.read_parquet(io.BytesIO(path.read_bytes()))
-    except (pa.ArrowException, OSError, ValueError) as error:
+        table = parquet.ParquetFile(pa.BufferReader(path.read_bytes())).read()
+        stamp = Stamp(**json.loads((table.schema.metadata or {}).get(_METADATA, b"{}")))
+    except (pa.ArrowException, OSError, ValueError, TypeError) as error:
         logger.warning("The saved catalog %s cannot be read, and is left aside: %s", path, error)
         return None
-    read_at = table.attrs.get("read_at")
-    is_ours = table.attrs.get("service") == service and table.attrs.get("api", "") == api
-    return (table, float(read_at)) if is_ours and isinstance(read_at, int | float) else None
+    is_ours = stamp.service == service and stamp.api == api
+    return (table.to_pylist(), stamp.read_at) if is_ours else None

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
-import pandas as pd
+import pyarrow as pa
 
 from akool_dagster.akool import AkoolClient, Status, Voice
 from akool_dagster.batch.catalogs.files import Stamp, read_catalog, save_catalog
@@ -20,18 +21,20 @@ from akool_dagster.storage import Storage
 CATALOG = "voices"
 """Name of the saved catalog."""
 
-_COLUMNS = [
-    "voice_id",
-    "name",
-    "is_own",
-    "gender",
-    "language",
-    "accent",
-    "preview_url",
-    "status",
-    "record_id",
-    "is_disabled",
-]
+_SCHEMA = pa.schema(
+    {
+        "voice_id": pa.string(),
+        "name": pa.string(),
+        "is_own": pa.bool_(),
+        "gender": pa.string(),
+        "language": pa.string(),
+        "accent": pa.string(),
+        "preview_url": pa.string(),
+        "status": pa.int64(),
+        "record_id": pa.string(),
+        "is_disabled": pa.bool_(),
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +174,7 @@ def by_each_id(voices: Iterable[KnownVoice]) -> dict[str, KnownVoice]:
     return {**by_record, **{voice.voice_id: voice for voice in voices}}
 
 
-def voice_table(voices: Iterable[Voice], *, stamp: Stamp) -> pd.DataFrame:
+def voice_table(voices: Iterable[Voice], *, stamp: Stamp) -> pa.Table:
     """Lays voices out as a catalog.
 
     Args:
@@ -181,8 +184,7 @@ def voice_table(voices: Iterable[Voice], *, stamp: Stamp) -> pd.DataFrame:
     Returns:
         One line per voice, always with the same columns.
     """
-    table = pd.DataFrame([_line(voice) for voice in voices], columns=_COLUMNS)
-    return stamp.put_on(table.astype({"status": "Int64"}))
+    return stamp.put_on(pa.Table.from_pylist(list(map(_line, voices)), schema=_SCHEMA))
 
 
 def saved_voices(storage: Storage, *, service: str, api: VoiceApi) -> Saved[KnownVoice]:
@@ -199,9 +201,8 @@ def saved_voices(storage: Storage, *, service: str, api: VoiceApi) -> Saved[Know
     found = read_catalog(storage, CATALOG, service=service, api=api)
     if found is None:
         return {}, None
-    table, read_at = found
-    lines = table.astype(object).where(table.notna(), None).to_dict("records")
-    return by_each_id(_known(line) for line in lines), read_at
+    lines, read_at = found
+    return by_each_id(map(_known, lines)), read_at
 
 
 def open_voice_book(
@@ -231,19 +232,19 @@ def open_voice_book(
     )
 
 
-def _line(voice: Voice) -> dict[str, object]:
-    values = {name: getattr(voice, name, None) for name in _COLUMNS}
+def _line(voice: Voice) -> dict[str, Any]:
+    values = {name: getattr(voice, name, None) for name in _SCHEMA.names}
     values["is_disabled"] = KnownVoice.from_listed(voice).is_disabled
     return {name: getattr(value, "value", value) for name, value in values.items()}
 
 
-def _known(line: Mapping[str, object]) -> KnownVoice:
-    status, name, record_id = line.get("status"), line.get("name"), line.get("record_id")
+def _known(line: Mapping[str, Any]) -> KnownVoice:
+    status = line["status"]
     return KnownVoice(
-        voice_id=str(line["voice_id"]),
-        name=None if name is None else str(name),
-        is_own=bool(line.get("is_own")),
-        status=Status(int(status)) if isinstance(status, int | float) else None,
-        record_id=None if record_id is None else str(record_id),
-        is_disabled=bool(line.get("is_disabled")),
+        voice_id=line["voice_id"],
+        name=line["name"],
+        is_own=bool(line["is_own"]),
+        status=None if status is None else Status(status),
+        record_id=line["record_id"],
+        is_disabled=line["is_disabled"],
     )

@@ -26,7 +26,8 @@ from akool_dagster.akool import (
 from akool_dagster.batch import wording
 from akool_dagster.batch.catalogs.avatar_book import TAKEN_OVER
 from akool_dagster.batch.creating import Accepted, Wish, create, reopen_account
-from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import Attempt, Delivery, Kind, Ledger, State
 from akool_dagster.manifest.avatars_file import OwnAvatar

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from akool_dagster.akool import AkoolError, NotFound, VoiceCloneRequest
 from akool_dagster.batch import wording
 from akool_dagster.batch.creating import Accepted, Wish, create
-from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.stages.sample_book import Sample, UnusableSample
 from akool_dagster.batch.stages.waiting import wait_for
 from akool_dagster.batch.tools import Tools

@@ -1,7 +1,8 @@
 """The stage ``downloaded_videos``: the row's finished video is waited for and saved."""
 
 from akool_dagster.batch import wording
-from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Later, Outcome, Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.stages.saving import NotSaved, is_saved, save
 from akool_dagster.batch.stages.waiting import wait_for
 from akool_dagster.batch.tools import Tools

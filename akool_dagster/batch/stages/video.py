@@ -4,7 +4,8 @@ from akool_dagster.akool import LinkedAvatar, ListedAvatar, VideoRequest
 from akool_dagster.batch import wording
 from akool_dagster.batch.catalogs.check import usable_avatar
 from akool_dagster.batch.creating import Accepted, Wish, create
-from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.ledger import Attempt, Delivery, Kind, State
 from akool_dagster.manifest import ScriptRow

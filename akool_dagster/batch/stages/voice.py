@@ -3,8 +3,9 @@
 from akool_dagster.akool import ClonedSpeechRequest, SpeechRequest
 from akool_dagster.batch import wording
 from akool_dagster.batch.creating import Accepted, Wish, create
-from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Later, NotRequested, Outcome, Trouble
 from akool_dagster.batch.prices import speech_seconds
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.stages.clone import ClonedVoice, cloned_voice, forget_if_gone
 from akool_dagster.batch.stages.saving import NotSaved, is_saved, save, save_given
 from akool_dagster.batch.stages.waiting import wait_for

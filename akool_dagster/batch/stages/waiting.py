@@ -1,7 +1,8 @@
 """Waits for a job that AKOOL has accepted, without holding a thread."""
 
 from akool_dagster.batch import wording
-from akool_dagster.batch.outcomes import Later, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Later, Outcome, Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.watching.looking import look
 from akool_dagster.ledger import Attempt, State

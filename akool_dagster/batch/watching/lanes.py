@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from akool_dagster.batch.outcomes import Later, Stage
+from akool_dagster.batch.outcomes import Later
+from akool_dagster.batch.stages import Stage
 from akool_dagster.ledger import Attempt
 from akool_dagster.manifest import ScriptRow
 
@@ -55,7 +56,7 @@ class Lanes:
         )
         self._timed: list[tuple[float, int, Walker]] = []
         self._parked = 0
-        self._by_attempt: dict[int, list[Walker]] = {}
+        self._by_attempt: dict[int, dict[int, Walker]] = {}  # and by the rows' numbers
         self._missed: deque[int] = deque(maxlen=_NEWS_KEPT)
         self._settled: deque[Walker] = deque()
         self._wanting_slot: list[tuple[int, Walker]] = []
@@ -131,7 +132,7 @@ class Lanes:
             return
         self._parked += 1
         if later.waits_for is not None:
-            self._by_attempt.setdefault(later.waits_for.id, []).append(walker)
+            self._by_attempt.setdefault(later.waits_for.id, {})[walker.number] = walker
             walker.is_woken = later.waits_for.id in self._missed
         self._put(walker, at=0.0 if walker.is_woken else later.at)
 
@@ -163,8 +164,8 @@ class Lanes:
             now: The time.
         """
         for attempt_id in attempt_ids:
-            waiting = self._by_attempt.get(attempt_id, ())
-            for walker in waiting:
+            waiting = self._by_attempt.get(attempt_id, {})
+            for walker in waiting.values():
                 walker.is_woken = True
                 self._put(walker, at=now)
             if not waiting:
@@ -179,6 +180,6 @@ class Lanes:
         self._parked -= 1
         if walker.waits_for is not None:
             waiting = self._by_attempt[walker.waits_for.id]
-            waiting.remove(walker)
+            del waiting[walker.number]
             if not waiting:
                 del self._by_attempt[walker.waits_for.id]

@@ -25,7 +25,8 @@ from akool_dagster.batch.catalogs.check import SavedCatalogs, check_rows, saved_
 from akool_dagster.batch.catalogs.files import Stamp, save_catalog
 from akool_dagster.batch.catalogs.listing import FAILURE_SECONDS, CatalogUnreadable
 from akool_dagster.batch.catalogs.voice_book import KnownVoice, VoiceBook
-from akool_dagster.batch.outcomes import STAGES, Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Outcome, Trouble
+from akool_dagster.batch.stages import STAGES, Stage
 from akool_dagster.batch.stages.avatar import upload_avatars
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk

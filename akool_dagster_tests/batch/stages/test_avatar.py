@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 
 from akool_dagster.akool import AvatarSource, AvatarUpload
-from akool_dagster.batch.outcomes import Outcome, Stage, Trouble
+from akool_dagster.batch.outcomes import Outcome, Trouble
+from akool_dagster.batch.stages import Stage
 from akool_dagster.batch.stages.avatar import newest_upload, settle_avatar_doubts, upload_avatars
 from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.watching.looking import settle_due

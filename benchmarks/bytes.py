@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
@@ -39,6 +39,8 @@ from akool_dagster.storage import open_storage
 from akool_dagster_tests.s3_place import new_bucket
 from benchmarks.deployment import machine
 from benchmarks.fast_s3 import fast_s3
+from benchmarks.plots import Bar, draw_bars
+from benchmarks.termination import end_on_sigterm
 
 LEAST_SHARE = 0.8
 """Of the speed of ``curl | sha256sum``."""
@@ -65,6 +67,7 @@ _STORE = "standin"
 _TO_S3 = "akool-dagster to S3: hash, send, probe, copy; no local file"
 _PUT_S3 = "s3fs alone to the same S3, from a file on the disk: send"
 _S3 = (_PUT_S3, _TO_S3)
+_JUDGED = (_OURS, _TO_S3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +303,7 @@ def _size(megabytes: int, *, files: int, rounds: int) -> dict[str, Cost]:
     for what, cost in middle.items():
         share = rival.wall_seconds / cost.wall_seconds
         told = f"{share:.0%}"
-        if what == _OURS:
+        if what in _JUDGED:
             told = f"{told if share >= LEAST_SHARE else f'**{told}**'} (≥ {LEAST_SHARE:.0%})"
         memory = f"{cost.peak_megabytes:.0f} MB" if cost.peak_megabytes else ""
         print(
@@ -312,12 +315,27 @@ def _size(megabytes: int, *, files: int, rounds: int) -> dict[str, Cost]:
     return middle
 
 
+def _bars(costs: Mapping[str, Cost], *, megabytes: float) -> list[Bar]:
+    least = LEAST_SHARE * megabytes / costs[_RIVAL].wall_seconds
+    return [
+        Bar(
+            what=what,
+            value=megabytes / cost.wall_seconds,
+            is_ours=what not in (*_CURL, _PUT_S3),
+            target=least if what in _JUDGED else None,
+        )
+        for what, cost in costs.items()
+    ]
+
+
 def main() -> None:
     """Measures and prints a Markdown table; **bold** is a target that was missed."""
+    end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=8, help="at once")
     parser.add_argument("--megabytes", type=int, nargs="*", default=[50, 200])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plot", type=Path, help="draw the speeds (.png)")
     parser.add_argument("--fetch", help=argparse.SUPPRESS)
     parser.add_argument("--put", help=argparse.SUPPRESS)
     parser.add_argument("--root", help=argparse.SUPPRESS)
@@ -330,8 +348,11 @@ def main() -> None:
     print("| downloads at once | what | wall s | MB/s | speed / curl's | CPU s | peak memory |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     peaks: dict[str, list[float]] = {_OURS: [], _TO_S3: []}
+    panels = []
     for megabytes in chosen.megabytes:
         costs = _size(megabytes, files=chosen.files, rounds=chosen.rounds)
+        total = chosen.files * megabytes
+        panels.append((f"{chosen.files} x {megabytes} MB, MB/s", _bars(costs, megabytes=total)))
         for what, found in peaks.items():
             found.append(costs[what].peak_megabytes or 0.0)
     print()
@@ -343,6 +364,8 @@ def main() -> None:
             f"{MOST_GROWTH_MEGABYTES:g}){verdict}: {what}."
         )
     print(f"Load at the end: {os.getloadavg()[0]:.1f}.")
+    if chosen.plot:
+        draw_bars(panels, chosen.plot)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from akool_dagster.cli.plan import collecting_no_garbage
 from akool_dagster.ledger import Kind, Ledger
 from akool_dagster.manifest import ScriptRow, read_manifest, read_script_keys, write_scripts
 from benchmarks.deployment import machine
+from benchmarks.plots import Bar, draw_bars
 from benchmarks.termination import end_on_sigterm
 
 TARGETS = {100_000: (3.0, 400.0), 1_000_000: (30.0, None)}
@@ -189,7 +190,7 @@ PATHS: dict[str, Callable[[Path], None]] = {
     "CSV: Arrow alone": _bare_csv,
     "CSV: read and checked": _read_csv,
     f"CSV: {_PLAN}": _plan_csv,
-    "CSV: the same with an empty ledger: every row is new": _plan_new,
+    f"CSV: every row new, {_PLAN}": _plan_new,
     "Parquet: Arrow alone": _bare_parquet,
     "Parquet: read and checked": _read_parquet,
     f"Parquet: {_PLAN}": _plan_parquet,
@@ -231,6 +232,12 @@ def _judged(text: str, *, value: float, most: float | None) -> str:
     return text if most is None else f"{text if value <= most else f'**{text}**'} (≤ {most:g})"
 
 
+def _bar(rows: int, what: str, cost: Cost) -> Bar:
+    target = TARGETS.get(rows, (None, None))[0] if what.endswith(_PLAN) else None
+    is_ours = not what.endswith("Arrow alone")
+    return Bar(what=what, value=cost.cpu_seconds, is_ours=is_ours, target=target)
+
+
 def _line(rows: int, what: str, cost: Cost) -> str:
     seconds, megabytes = TARGETS.get(rows, (None, None)) if what.endswith(_PLAN) else (None, None)
     return (
@@ -246,6 +253,7 @@ def main() -> None:
     end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument("--plot", type=Path, help="draw the seconds (.png)")
     parser.add_argument("--make", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--measure", choices=PATHS, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -255,15 +263,16 @@ def main() -> None:
     elif chosen.measure:
         print(json.dumps(asdict(measure(chosen.measure, chosen.folder))))
     else:
-        _table(chosen.rows)
+        _table(chosen.rows, plot=chosen.plot)
 
 
-def _table(sizes: Sequence[int]) -> None:
+def _table(sizes: Sequence[int], *, plot: Path | None) -> None:
     print(f"{machine()}, Arrow {pa.__version__}, load {os.getloadavg()[0]:.1f}\n")
     print("| rows | what | wall seconds | CPU seconds | peak memory above imports |")
     print("| --- | --- | --- | --- | --- |")
-    imports = 0.0
+    imports, panels = 0.0, []
     for rows in sizes:
+        bars = []
         with tempfile.TemporaryDirectory(prefix="akool-manifests-") as folder:
             _in_own_process("--make", str(rows), "--folder", folder)
             for what in PATHS:
@@ -271,7 +280,11 @@ def _table(sizes: Sequence[int]) -> None:
                 cost = Cost(**json.loads(answer))
                 imports = max(imports, cost.imports_megabytes)
                 print(_line(rows, what, cost), flush=True)
+                bars.append(_bar(rows, what, cost))
+        panels.append((f"CPU seconds, {rows:,} rows", bars))
     print(f"\nThe imports take {imports:.0f} MB. Load at the end: {os.getloadavg()[0]:.1f}.")
+    if plot:
+        draw_bars(panels, plot)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.deployment import SCRIPTS, Akool, emulator, machine
+from benchmarks.plots import Bar, draw_bars
 from benchmarks.termination import end_on_sigterm
+
+_IMPORT, _OUR_IMPORT = "`import dagster`", "`import akool_dagster.definitions`"
+_TRIVIAL, _OUR_RUN = "a run of a job that does nothing", "a run of one row to its video"
 
 MOST_IMPORT = 1.3
 """Times the CPU seconds of ``import dagster``."""
@@ -119,13 +123,13 @@ def _commands() -> dict[str, list[str]]:
     python, ours = sys.executable, str(SCRIPTS / "akool-dagster")
     return {
         "Python alone": [python, "-c", ""],
-        "`import dagster`": [python, "-c", "import dagster"],
-        "`import akool_dagster.definitions`": [python, "-c", "import akool_dagster.definitions"],
+        _IMPORT: [python, "-c", "import dagster"],
+        _OUR_IMPORT: [python, "-c", "import akool_dagster.definitions"],
         "`akool-dagster --help`": [ours, "--help"],
         "`akool-dagster plan bench`, 100 rows": [ours, "plan", "bench"],
         "`akool-dagster status bench`, 100 rows": [ours, "status", "bench"],
-        "a run of a job that does nothing": [python, "-m", "benchmarks.startup", "--run=nothing"],
-        "a run of one row to its video": [python, "-m", "benchmarks.startup", "--run=one-row"],
+        _TRIVIAL: [python, "-m", "benchmarks.startup", "--run=nothing"],
+        _OUR_RUN: [python, "-m", "benchmarks.startup", "--run=one-row"],
     }
 
 
@@ -172,11 +176,41 @@ def _against(ratio: float, most: float) -> str:
     return f"{told if ratio <= most else f'**{told}**'} (≤ {most:g})"
 
 
+def draw(found: Mapping[str, Cost], path: Path) -> None:
+    """Draws the two figures that have a target.
+
+    Args:
+        found: What was measured.
+        path: Of the picture.
+    """
+    imports, trivial = found[_IMPORT], found[_TRIVIAL]
+    seconds = [
+        Bar(what=_IMPORT, value=imports.cpu_seconds, is_ours=False),
+        Bar(
+            what=_OUR_IMPORT,
+            value=found[_OUR_IMPORT].cpu_seconds,
+            is_ours=True,
+            target=MOST_IMPORT * imports.cpu_seconds,
+        ),
+    ]
+    megabytes = [
+        Bar(what=_TRIVIAL, value=trivial.megabytes, is_ours=False),
+        Bar(
+            what=_OUR_RUN,
+            value=found[_OUR_RUN].megabytes,
+            is_ours=True,
+            target=MOST_MEMORY * trivial.megabytes,
+        ),
+    ]
+    draw_bars([("CPU seconds", seconds), ("Peak megabytes", megabytes)], path)
+
+
 def main() -> None:
     """Measures and prints a Markdown table; **bold** is a target that was missed."""
     end_on_sigterm()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--plot", type=Path, help="draw it (.png)")
     parser.add_argument("--run", choices=RUNS, help=argparse.SUPPRESS)
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -188,19 +222,21 @@ def main() -> None:
         return
     print(f"{machine()}, load {os.getloadavg()[0]:.1f}, medians of {chosen.rounds}\n")
     found = _table(chosen.rounds)
-    imports, trivial = found["`import dagster`"], found["a run of a job that does nothing"]
+    imports, trivial = found[_IMPORT], found[_TRIVIAL]
     print("| process | wall s | CPU s | peak memory | ratio |\n| --- | --- | --- | --- | --- |")
     for what, cost in found.items():
         ratio = ""
-        if what.startswith("`import akool"):
+        if what == _OUR_IMPORT:
             ratio = f"CPU {_against(cost.cpu_seconds / imports.cpu_seconds, MOST_IMPORT)}"
-        if what.startswith("a run of one row"):
+        if what == _OUR_RUN:
             ratio = f"memory {_against(cost.megabytes / trivial.megabytes, MOST_MEMORY)}"
         print(
             f"| {what} | {cost.wall_seconds:.2f} | {cost.cpu_seconds:.2f} | "
             f"{cost.megabytes:.0f} MB | {ratio} |"
         )
     print(f"\nLoad at the end: {os.getloadavg()[0]:.1f}.")
+    if chosen.plot:
+        draw(found, chosen.plot)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,10 @@ def _label(what: str) -> str:
     return textwrap.fill(what.replace("`", "").replace("\\|", "|"), width=44)
 
 
+def _told(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def draw_bars(panels: Sequence[tuple[str, Sequence[Bar]]], path: Path) -> None:
     """Draws lying bars, with a mark where a target is.
 
@@ -91,13 +95,13 @@ def draw_bars(panels: Sequence[tuple[str, Sequence[Bar]]], path: Path) -> None:
         panels: The title of each, which names the unit, and its bars from top to bottom.
         path: Of the picture.
     """
-    height = sum(0.6 + 0.3 * len(bars) for _, bars in panels)
+    height = sum(0.6 + 0.4 * len(bars) for _, bars in panels)
     figure, axes = open_figure(height=height, rows=len(panels), shared=False)
     for axis, (title, bars) in zip(axes, panels, strict=True):
         places = range(len(bars))
         colours = [OURS if bar.is_ours else OTHERS for bar in bars]
         drawn = axis.barh(places, [bar.value for bar in bars], color=colours)
-        axis.bar_label(drawn, fmt="%.3g", padding=3)
+        axis.bar_label(drawn, fmt=_told, padding=3)
         for place, bar in enumerate(bars):
             if bar.target is not None:
                 axis.plot([bar.target] * 2, [place - 0.45, place + 0.45], color=MARK, linewidth=2)

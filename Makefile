@@ -11,6 +11,8 @@ help: ## Show the verbs
 
 $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
+	@# The pip of an older Python looks for the newest packages that agree for many minutes.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $(READY)
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from akool_dagster.media import UnplayableMedia, check_video, probe
+from akool_dagster_tests.processes import wait_until
 from benchmarks.deployment import (
     SCRIPTS,
     Akool,
@@ -570,16 +571,9 @@ class Ui:
         findings.expect("a second backfill of both ends well", found=True, expected=True)
 
     def _until(self, reached: Callable[[], bool]) -> None:
-        """Waits for what a sensor does.
-
-        Raises:
-            RuntimeError: It was not done in time.
-        """
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not reached():
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"no sensor did it:\n{self._dagster.log.read_text()[-3000:]}")
-            time.sleep(1)
+        """Waits for what a sensor does."""
+        log = self._dagster.log
+        wait_until(reached, seconds=_PATIENCE_SECONDS, tell=lambda: log.read_text()[-3000:])
 
 
 def _keys(lines: Sequence[Line]) -> list[str]:

@@ -183,26 +183,21 @@ def draw(found: Mapping[str, Cost], path: Path) -> None:
         found: What was measured.
         path: Of the picture.
     """
-    imports, trivial = found[_IMPORT], found[_TRIVIAL]
-    seconds = [
-        Bar(what=_IMPORT, value=imports.cpu_seconds, is_ours=False),
-        Bar(
-            what=_OUR_IMPORT,
-            value=found[_OUR_IMPORT].cpu_seconds,
-            is_ours=True,
-            target=MOST_IMPORT * imports.cpu_seconds,
-        ),
+    cpu = {what: cost.cpu_seconds for what, cost in found.items()}
+    memory = {what: cost.megabytes for what, cost in found.items()}
+    panels = [
+        ("CPU seconds", _pair(cpu, _IMPORT, _OUR_IMPORT, most=MOST_IMPORT)),
+        ("Peak megabytes", _pair(memory, _TRIVIAL, _OUR_RUN, most=MOST_MEMORY)),
     ]
-    megabytes = [
-        Bar(what=_TRIVIAL, value=trivial.megabytes, is_ours=False),
-        Bar(
-            what=_OUR_RUN,
-            value=found[_OUR_RUN].megabytes,
-            is_ours=True,
-            target=MOST_MEMORY * trivial.megabytes,
-        ),
+    draw_bars(panels, path)
+
+
+def _pair(values: Mapping[str, float], theirs: str, ours: str, *, most: float) -> list[Bar]:
+    target = most * values[theirs]
+    return [
+        Bar(what=theirs, value=values[theirs], is_ours=False),
+        Bar(what=ours, value=values[ours], is_ours=True, target=target),
     ]
-    draw_bars([("CPU seconds", seconds), ("Peak megabytes", megabytes)], path)
 
 
 def main() -> None:

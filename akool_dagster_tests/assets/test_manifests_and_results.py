@@ -87,7 +87,8 @@ def test_writing_results_removes_what_killed_downloads_left(place: Place) -> Non
     old, young = (folder / f".a.mp4.{digit * 32}.part" for digit in "01")
     for part in (old, young):
         part.write_bytes(b"x")
-    os.utime(old, (time.time() - 2 * 86_400,) * 2)
+    two_days_ago = time.time() - 2 * 86_400
+    os.utime(old, (two_days_ago, two_days_ago))
     assert place.run("write_results", partition_key="m").success
     assert list(folder.iterdir()) == [young]
     assert place.metadata("batch_results", "m")["stopped_downloads_removed"] == 1

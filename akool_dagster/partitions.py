@@ -1,5 +1,7 @@
 """The dynamic partition sets, and how their keys hang together."""
 
+from collections.abc import Iterable
+
 import dagster as dg
 
 manifests_partitions = dg.DynamicPartitionsDefinition(name="manifests")
@@ -31,6 +33,21 @@ def manifest_of(script_key: str) -> str:
         Partition key of its manifest.
     """
     return script_key.partition(".")[0]
+
+
+def by_manifest(script_keys: Iterable[str]) -> dict[str, list[str]]:
+    """Puts scripts together that are of one manifest.
+
+    Args:
+        script_keys: Partition keys of scripts.
+
+    Returns:
+        The keys by the partition key of their manifest, both in the order given.
+    """
+    keys: dict[str, list[str]] = {}
+    for key in script_keys:
+        keys.setdefault(manifest_of(key), []).append(key)
+    return keys
 
 
 def register_scripts(instance: dg.DagsterInstance, keys: list[str]) -> list[str]:

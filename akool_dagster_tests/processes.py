@@ -1,11 +1,13 @@
 """What is needed to run a server as a process of its own, for tests and for measurements."""
 
+import multiprocessing
 import os
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import requests
@@ -44,6 +46,29 @@ def wait_until(
         if time.monotonic() > deadline:
             raise AssertionError(f"Not reached within {seconds:g} seconds.\n{tell()}")
         time.sleep(0.2)
+
+
+@contextmanager
+def served_apart(serve: Callable[[Connection], None]) -> Iterator[str]:
+    """Serves something on loopback from a process of its own.
+
+    Args:
+        serve: Sends the port that it listens on, then serves until its process is ended.
+
+    Yields:
+        Its address.
+    """
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.get_context("spawn").Process(
+        target=serve, args=(theirs,), daemon=True
+    )
+    process.start()
+    theirs.close()  # so that a server that dies is heard of
+    try:
+        yield f"http://127.0.0.1:{ours.recv()}"
+    finally:
+        process.terminate()
+        process.join(10)
 
 
 def is_answered(url: str) -> bool:

@@ -1,7 +1,6 @@
 """An S3 server on loopback, in a process of its own, and a view on it that is not ours."""
 
 import datetime as dt
-import multiprocessing
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+
+from akool_dagster_tests.processes import served_apart
 
 SECRET_KEY = "S3-S3CR3T-KEY"
 ACCESS_KEY = "AKIAS3ACCESSKEY"
@@ -65,17 +66,8 @@ class Bucket:
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Starts the server and yields its address."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(
-        target=_serve, args=(theirs,), daemon=True
-    )
-    process.start()
-    theirs.close()  # so that a server that dies is heard of
-    try:
-        yield f"http://127.0.0.1:{ours.recv()}"
-    finally:
-        process.terminate()
-        process.join(10)
+    with served_apart(_serve) as address:
+        yield address
 
 
 def _serve(pipe: Connection) -> None:

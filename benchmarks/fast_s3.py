@@ -6,12 +6,13 @@ only what one upload, one look and one copy need; what is right about them is te
 
 import contextlib
 import itertools
-import multiprocessing
 import re
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from multiprocessing.connection import Connection
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from akool_dagster_tests.processes import served_apart
 
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 _DATE = "Sun, 22 Nov 2026 00:00:00 GMT"
@@ -145,12 +146,5 @@ def fast_s3() -> Iterator[str]:
     Yields:
         Its address.
     """
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,))
-    process.start()
-    theirs.close()  # so that a server that dies is heard of
-    try:
-        yield f"http://127.0.0.1:{ours.recv()}"
-    finally:
-        process.terminate()
-        process.join(10)
+    with served_apart(_serve) as address:
+        yield address

@@ -13,7 +13,7 @@ from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.walk import Walk
 from akool_dagster.manifest import ScriptRow
 from akool_dagster.manifest.scripts import read_rows
-from akool_dagster.partitions import manifest_of
+from akool_dagster.partitions import by_manifest, manifest_of
 from akool_dagster.storage import Storage
 
 
@@ -71,12 +71,9 @@ def load_rows(storage: Storage, keys: Sequence[str]) -> tuple[list[ScriptRow], l
     Returns:
         The rows in the order of the keys, and an outcome for each key without a row.
     """
-    by_manifest: dict[str, list[str]] = {}
-    for key in keys:
-        by_manifest.setdefault(manifest_of(key), []).append(key)
     found: dict[str, ScriptRow] = {}
     missing: list[Outcome] = []
-    for name, wanted in by_manifest.items():
+    for name, wanted in by_manifest(keys).items():
         path = storage.scripts_path(name)
         is_validated = path.exists()
         if is_validated:

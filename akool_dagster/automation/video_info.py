@@ -17,7 +17,7 @@ from akool_dagster.batch.tools import Tools
 from akool_dagster.batch.watching.looking import settle_in_turn
 from akool_dagster.ledger import Deliveries, Kind, Waiting
 from akool_dagster.manifest.scripts import read_rows
-from akool_dagster.partitions import manifest_of
+from akool_dagster.partitions import by_manifest, manifest_of
 from akool_dagster.resources import AkoolResource, LedgerResource, StorageResource, open_tools
 
 TICK_SECONDS = 30.0
@@ -128,15 +128,11 @@ def _wanted_contents(tools: Tools, *, known: set[str]) -> dict[str, str]:
     """
     waiting = tools.ledger.deliveries.waiting(now=tools.clock())
     wanted: dict[str, str] = {}
-    by_manifest: dict[str, list[str]] = {}
-    for entry in waiting:
-        by_manifest.setdefault(manifest_of(entry.delivery.script_key), []).append(
-            entry.delivery.script_key
-        )
-    for name in known.intersection(by_manifest):
+    waiting_keys = by_manifest(entry.delivery.script_key for entry in waiting)
+    for name in known.intersection(waiting_keys):
         path = tools.storage.scripts_path(name)
         if path.exists():
-            rows = read_rows(path, keys=by_manifest[name])
+            rows = read_rows(path, keys=waiting_keys[name])
             wanted.update({key: row.video_hash for key, row in rows.items()})
     return wanted
 

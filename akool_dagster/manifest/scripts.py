@@ -103,7 +103,7 @@ def read_copy(path: UPath | Path, *, keys: Collection[str] | None = None) -> Che
         ManifestError: The file cannot be read or was not written by this package.
     """
     with _opened(path) as file:
-        stored = file.read() if keys is None else _only(file, keys)
+        stored = file.read() if keys is None else _only(file, frozenset(keys))
         about = json.loads((stored.schema.metadata or {})[_METADATA])
         return CheckedCopy(
             name=about["name"],
@@ -157,7 +157,7 @@ def _opened(path: UPath | Path) -> Iterator[parquet.ParquetFile]:
         ) from error
 
 
-def _only(file: parquet.ParquetFile, wanted: Collection[str]) -> pa.Table:
+def _only(file: parquet.ParquetFile, wanted: frozenset[str]) -> pa.Table:
     """Reads the wanted rows, and of the parts of the file that have none the keys alone."""
     found = []
     for part in range(file.num_row_groups):
